@@ -1,0 +1,1 @@
+//! The `rensei` command as a library.

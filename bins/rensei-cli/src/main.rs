@@ -1,0 +1,3 @@
+//! The rensei command
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Typed client of the platform API, worker side and operator side

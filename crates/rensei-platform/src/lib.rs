@@ -1,0 +1,1 @@
+//! The self-hosted control plane: store, queue, platform API

@@ -1,0 +1,1 @@
+//! Child processes: groups, signals, identity that survives pid reuse, typed ends

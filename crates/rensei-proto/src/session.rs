@@ -1,0 +1,360 @@
+//! A session as the daemon hands it to a worker.
+
+use crate::{Secret, SessionId, lenient};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Life cycle of a session as the control plane sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionStatus {
+    /// Queued; nobody owns it.
+    Pending,
+    /// Handed to a worker, which has not started it yet.
+    Claimed,
+    /// A worker runs it.
+    Running,
+    /// The agent has ended; its work is being committed and pushed.
+    Finalizing,
+    /// Ended as wanted.
+    Completed,
+    /// Ended otherwise.
+    Failed,
+    /// Ended because an operator asked for it.
+    Stopped,
+}
+
+impl SessionStatus {
+    /// Whether the session has ended. Terminal states are absorbing.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Stopped)
+    }
+
+    /// The wire word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Claimed => "claimed",
+            Self::Running => "running",
+            Self::Finalizing => "finalizing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// The status that the wire word stands for.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "pending" => Self::Pending,
+            "claimed" => Self::Claimed,
+            "running" => Self::Running,
+            "finalizing" => Self::Finalizing,
+            "completed" => Self::Completed,
+            "failed" => Self::Failed,
+            "stopped" => Self::Stopped,
+            _ => return None,
+        })
+    }
+
+    /// Whether a worker that owns the session may move it from `self` to `next`. The same status again is no move
+    /// and is answered as a success by the caller of this function.
+    ///
+    /// A worker may report the end of a session whose `running` report got lost, hence `claimed → completed`.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Pending => matches!(next, Self::Stopped),
+            Self::Claimed => !matches!(next, Self::Claimed | Self::Pending),
+            Self::Running => matches!(next, Self::Finalizing | Self::Completed | Self::Failed | Self::Stopped),
+            Self::Finalizing => matches!(next, Self::Completed | Self::Failed | Self::Stopped),
+            Self::Completed | Self::Failed | Self::Stopped => false,
+        }
+    }
+}
+
+impl std::fmt::Display for SessionStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What the spawner needs to start a worker: the body of `POST /api/daemon/sessions` and the core of a poll item.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionSpec {
+    /// The session's id, chosen by whoever dispatches it.
+    pub session_id: SessionId,
+    /// Repository as the dispatcher names it: an allowlisted URL, its project id, or a suffix of either.
+    #[serde(default)]
+    pub repository: String,
+    /// Branch, tag or commit to start from; empty means the remote's default branch.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub r#ref: String,
+    /// Share of the machine the session asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub resources: Option<Resources>,
+    /// Extra environment of the worker. Session variables of the daemon win over it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Longest time the session may run, in seconds; the daemon then stops it. 0 or absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub max_duration_seconds: Option<u64>,
+}
+
+/// Share of the machine that a session asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resources {
+    /// Virtual CPUs.
+    #[serde(default, rename = "vCpu", skip_serializing_if = "Option::is_none")]
+    pub v_cpu: Option<u32>,
+    /// Memory in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mb: Option<u64>,
+}
+
+/// Everything a worker needs to run one session: the answer to `GET /api/daemon/sessions/<id>`.
+///
+/// Optional text fields are empty when absent and left out of the JSON then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionDetail {
+    /// The session's id.
+    pub session_id: SessionId,
+    /// Fencing number of this claim, minted by the control plane; sent back with every report. Absent for local
+    /// sessions and for control planes that do not fence.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub attempt: Option<u64>,
+    /// Tracker issue behind the session.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub issue_id: String,
+    /// Human name of that issue, such as `ENG-42`.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub issue_identifier: String,
+    /// Tracker-side session id (deprecated name, still sent).
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub linear_session_id: String,
+    /// Id of an earlier agent conversation to resume.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub provider_session_id: String,
+    /// Id of the allowlisted project, or the name that the dispatcher sent when none matched.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub project_name: String,
+    /// Organisation that the session belongs to.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub organization_id: String,
+    /// Repository to clone: always the configured one once the allowlist matched.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub repository: String,
+    /// Branch, tag or commit to start from; empty means the remote's default branch.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub r#ref: String,
+    /// Kind of work, such as `development` or `qa`.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub work_type: String,
+    /// The prompt, or the context from which it is rendered.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub prompt_context: String,
+    /// Body of the issue.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub body: String,
+    /// Title of the session or issue; becomes the commit subject.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub title: String,
+    /// Text that mentioned the agent.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub mention_context: String,
+    /// Context of the parent issue.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub parent_context: String,
+    /// Branch to create and push; empty means `agent/<sessionId>`.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub branch: String,
+    /// Which agent runtime to use and how.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub resolved_profile: Option<ResolvedProfile>,
+    /// Which model to use; its provider wins over the one of `resolved_profile`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub model_profile: Option<ModelProfile>,
+    /// Worker identity under which reports are sent.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub worker_id: String,
+    /// Bearer for reports. Current at the time of the answer: fetch the detail again after a 401.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "Secret::serialize_exposed_opt",
+        deserialize_with = "lenient::or_default"
+    )]
+    pub auth_token: Option<Secret>,
+    /// Base URL of the control plane; empty for a session that was posted on this host.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub platform_url: String,
+    /// Prompt of a workflow stage; wins over `prompt_context`.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub stage_prompt: String,
+    /// Id of that stage.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub stage_id: String,
+    /// Limits of that stage.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub stage_budget: Option<StageBudget>,
+    /// Opaque to the host.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub stage_lifecycle: Option<Value>,
+    /// Event that started the stage.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub stage_source_event_id: String,
+}
+
+impl SessionDetail {
+    /// A detail with nothing but the id, to be filled by the caller.
+    #[must_use]
+    pub fn new(session_id: SessionId) -> Self {
+        Self {
+            session_id,
+            attempt: None,
+            issue_id: String::new(),
+            issue_identifier: String::new(),
+            linear_session_id: String::new(),
+            provider_session_id: String::new(),
+            project_name: String::new(),
+            organization_id: String::new(),
+            repository: String::new(),
+            r#ref: String::new(),
+            work_type: String::new(),
+            prompt_context: String::new(),
+            body: String::new(),
+            title: String::new(),
+            mention_context: String::new(),
+            parent_context: String::new(),
+            branch: String::new(),
+            resolved_profile: None,
+            model_profile: None,
+            worker_id: String::new(),
+            auth_token: None,
+            platform_url: String::new(),
+            stage_prompt: String::new(),
+            stage_id: String::new(),
+            stage_budget: None,
+            stage_lifecycle: None,
+            stage_source_event_id: String::new(),
+        }
+    }
+
+    /// Branch that the session's work goes to.
+    #[must_use]
+    pub fn branch_name(&self) -> String {
+        if self.branch.trim().is_empty() { format!("agent/{}", self.session_id) } else { self.branch.trim().to_owned() }
+    }
+
+    /// Name of the agent runtime: the model profile's provider, else the resolved profile's, else `claude`.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        let from_model = self.model_profile.as_ref().map(|p| p.provider_id.trim());
+        let from_profile = self.resolved_profile.as_ref().map(|p| p.provider.trim());
+        from_model.into_iter().chain(from_profile).find(|name| !name.is_empty()).unwrap_or("claude")
+    }
+}
+
+/// Agent runtime and its settings, chosen by the control plane.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedProfile {
+    /// Agent runtime, such as `shell`, `stub`, `claude`.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub provider: String,
+    /// Dispatch lane: `go` (this daemon serves it) or `ts`.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub runner: String,
+    /// Model name.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub model: String,
+    /// Reasoning effort.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub effort: String,
+    /// Credential that the control plane picked.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub credential_id: String,
+    /// Settings of the runtime, such as `command` for `shell`.
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "lenient::or_default")]
+    pub provider_config: Map<String, Value>,
+}
+
+/// Model chosen by the control plane.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelProfile {
+    /// Profile id.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub id: String,
+    /// Agent runtime.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub provider_id: String,
+    /// Model name.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub model: String,
+    /// Reasoning effort.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub mode: String,
+    /// Context window in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub context: Option<u64>,
+    /// Longest answer in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub max_output_tokens: Option<u64>,
+}
+
+/// Limits of a workflow stage; 0 or absent means no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageBudget {
+    /// Wall-clock seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub max_duration_seconds: Option<u64>,
+    /// Sub-agents started.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub max_sub_agents: Option<u64>,
+    /// Input and output tokens together.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub max_tokens: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use SessionStatus::{Claimed, Completed, Failed, Finalizing, Pending, Running, Stopped};
+
+    #[test]
+    fn terminal_states_are_absorbing_and_nothing_goes_back() {
+        let all = [Pending, Claimed, Running, Finalizing, Completed, Failed, Stopped];
+        for (rank, from) in all.into_iter().enumerate() {
+            for to in &all[..=rank] {
+                assert!(!from.may_become(*to), "{from} -> {to}");
+            }
+            if from.is_terminal() {
+                assert!(all.into_iter().all(|to| !from.may_become(to)), "{from}");
+            }
+            assert_eq!(SessionStatus::parse(from.as_str()), Some(from));
+        }
+        assert!(Claimed.may_become(Running) && Running.may_become(Completed) && Finalizing.may_become(Failed));
+    }
+
+    #[test]
+    fn detail_ignores_what_it_does_not_know_and_keeps_the_rest() {
+        let json = r#"{"sessionId":"s1","title":7,"attempt":3,"authToken":"t","resolvedProfile":{"provider":"shell",
+            "authMode":"byok","providerConfig":{"command":"true"}},"modelProfile":"odd","brandNew":{"a":1}}"#;
+        let detail: SessionDetail = serde_json::from_str(json).unwrap();
+        assert_eq!((detail.title.as_str(), detail.attempt), ("", Some(3)));
+        assert_eq!(detail.provider(), "shell");
+        assert_eq!(detail.branch_name(), "agent/s1");
+        let back = serde_json::to_value(&detail).unwrap();
+        assert_eq!(back["authToken"], "t");
+        assert!(back.get("title").is_none());
+    }
+}

@@ -1,0 +1,1 @@
+//! One session: workarea, agent runtime, activities, commit, push, one result
