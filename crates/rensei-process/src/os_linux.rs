@@ -1,0 +1,157 @@
+//! What `/proc` and pidfds tell about processes.
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Longest environment that is searched. The kernel allows little more.
+const MAX_ENVIRON: u64 = 8 << 20;
+/// Pause between two looks where the kernel cannot wake us.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The part of `/proc/<pid>/stat` that matters here.
+struct Stat {
+    state: u8,
+    group: u32,
+    start_time: u64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> io::Result<Self> {
+        let bytes = std::fs::read(format!("/proc/{pid}/stat"))?;
+        Self::parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unexpected /proc/<pid>/stat"))
+    }
+
+    /// The name in parentheses may hold anything, parentheses and newlines too: only what follows the last one counts.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let after_name = bytes.iter().rposition(|&byte| byte == b')')? + 1;
+        let text = std::str::from_utf8(bytes.get(after_name..)?).ok()?;
+        let mut fields = text.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        let group = fields.nth(1)?.parse().ok()?;
+        let start_time = fields.nth(16)?.parse().ok()?;
+        Some(Self { state, group, start_time })
+    }
+
+    fn is_running(&self) -> bool {
+        !matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+fn boot_id() -> io::Result<String> {
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    if let Some(known) = BOOT_ID.get() {
+        return Ok(known.clone());
+    }
+    let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+    Ok(BOOT_ID.get_or_init(|| read).clone())
+}
+
+/// Start time and boot of the process that has `pid`.
+pub(crate) fn birth(pid: u32) -> io::Result<(u64, String)> {
+    Ok((Stat::of(pid)?.start_time, boot_id()?))
+}
+
+/// Whether a process with that pid runs; a zombie does not.
+pub(crate) fn is_running(pid: u32) -> bool {
+    Stat::of(pid).is_ok_and(|stat| stat.is_running())
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Running processes of a group, in no order.
+pub(crate) fn group_members(group: u32) -> Vec<u32> {
+    pids().filter(|&pid| is_member(pid, group)).collect()
+}
+
+/// Whether `pid` runs and belongs to the group.
+pub(crate) fn is_member(pid: u32, group: u32) -> bool {
+    Stat::of(pid).is_ok_and(|stat| stat.group == group && stat.is_running())
+}
+
+/// Processes of this user, other than the caller, that were started with `name=value` in their environment. Finds
+/// what left its process group and session, too. Empty on systems without `/proc`.
+#[must_use]
+pub fn find_by_env(name: &str, value: &str) -> Vec<u32> {
+    let wanted = format!("{name}={value}");
+    let (own_uid, own_pid) = (rustix::process::geteuid().as_raw(), std::process::id());
+    let matches = |&pid: &u32| pid != own_pid && owner(pid) == Some(own_uid) && has_entry(pid, wanted.as_bytes());
+    let mut found: Vec<u32> = pids().filter(matches).collect();
+    found.sort_unstable();
+    found
+}
+
+fn owner(pid: u32) -> Option<u32> {
+    std::fs::metadata(format!("/proc/{pid}")).ok().map(|metadata| metadata.uid())
+}
+
+fn has_entry(pid: u32, wanted: &[u8]) -> bool {
+    let mut environ = Vec::new();
+    let read = std::fs::File::open(format!("/proc/{pid}/environ"))
+        .and_then(|file| file.take(MAX_ENVIRON).read_to_end(&mut environ));
+    read.is_ok() && environ.split(|&byte| byte == 0).any(|entry| entry == wanted)
+}
+
+/// Waits until the process with that pid ends or `is_same` turns false.
+pub(crate) async fn wait_while(pid: u32, is_same: impl Fn() -> bool) {
+    let Ok(watched) = open(pid) else { return };
+    // Only now does the descriptor pin one process; that it is the right one must be seen after.
+    if !is_same() {
+        return;
+    }
+    let descriptor = watched.and_then(register);
+    if let Some(descriptor) = descriptor
+        && descriptor.readable().await.is_ok()
+    {
+        return;
+    }
+    while is_same() {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "the successor is unsafe; what it demands, sole ownership of the descriptor, `OwnedFd` is"
+)]
+fn register(fd: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, Interest::READABLE).ok()
+}
+
+/// A descriptor that becomes readable at the end of the process; none when the system has no such thing or no
+/// descriptor left; an error when there is no such process.
+fn open(pid: u32) -> Result<Option<OwnedFd>, Errno> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::SRCH) => Err(Errno::SRCH),
+        Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_do_not_shift_the_fields() {
+        let tail = " Z 1 77 77 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
+        for name in ["sh", "a b", ") S 1 2", "((", "x\n) R 9", ")"] {
+            let stat = Stat::parse(format!("5 ({name}){tail}").as_bytes()).unwrap();
+            assert_eq!((stat.state, stat.group, stat.start_time), (b'Z', 77, 4242), "{name}");
+            assert!(!stat.is_running());
+        }
+        for broken in ["", "5", "5 (sh)", "5 (sh) S 1", "5 (sh) S 1 x 2"] {
+            assert!(Stat::parse(broken.as_bytes()).is_none(), "{broken}");
+        }
+    }
+}
