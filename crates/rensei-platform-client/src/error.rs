@@ -52,7 +52,7 @@ pub enum ClientError {
         /// HTTP status.
         status: u16,
         /// What the control plane said, shortened, without the caller's token.
-        body: ErrorBody,
+        body: Box<ErrorBody>,
         /// How long it asked to wait.
         retry_after: Option<Duration>,
     },
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     fn refused(operation: Operation, status: u16, error: &str) -> ClientError {
-        ClientError::Status { operation, status, body: ErrorBody::new(error), retry_after: None }
+        ClientError::Status { operation, status, body: Box::new(ErrorBody::new(error)), retry_after: None }
     }
 
     #[test]

@@ -180,10 +180,10 @@ fn bearer(operation: Operation, token: &Secret) -> Result<HeaderValue, ClientErr
 async fn refusal(operation: Operation, mut response: Response, token: &Secret) -> ClientError {
     let status = response.status();
     let retry_after = retry_after::retry_after(response.headers());
-    let body = match redirect_target(&response) {
+    let body = Box::new(match redirect_target(&response) {
         Some(target) => redirected(&target),
         None => body::read_error(&mut response, token).await,
-    };
+    });
     ClientError::Status { operation, status: status.as_u16(), body, retry_after }
 }
 
