@@ -1,1 +1,11 @@
-//! The local control API of a host: router and guard (feature server), typed client (feature client)
+//! The local control API of a host, on loopback: the calls are listed in [`rensei_proto::control`].
+//!
+//! Feature `client`: [`ControlClient`], cheap to make and without TLS or DNS.
+
+#[cfg(feature = "client")]
+mod client;
+#[cfg(any(feature = "client", feature = "server"))]
+mod headers;
+
+#[cfg(feature = "client")]
+pub use client::{ControlClient, ControlError, OutputQuery, OutputStream};
