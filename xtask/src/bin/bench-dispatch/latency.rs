@@ -1,0 +1,116 @@
+//! From a request to the first instruction of the process that it causes.
+
+use crate::bare::{self, BareSpawn};
+use crate::error::BenchError;
+use crate::report::{Goal, Report, Row};
+use crate::rig::{Host, REPOSITORY, Rig};
+use crate::stats::{Samples, now_ns};
+use crate::{Load, session_dir};
+use rensei_control_api::client::ControlClient;
+use rensei_platform_client::OperatorClient;
+use rensei_proto::control::{PostSession, PostedDetail};
+use rensei_proto::operator::{CreateSession, Session};
+use rensei_proto::{SessionId, SessionSpec};
+use std::time::{Duration, Instant};
+
+/// Longest time that one session may take.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// Through the control plane: create, claim by long poll, accept, spawn.
+pub(crate) async fn create_to_exec(rig: &Rig, host: &Host, load: Load, report: &mut Report) -> Result<(), BenchError> {
+    let client = rig.operator()?;
+    let spawn = BareSpawn::new(rig.stamp(), rig.dir().join("bare"))?;
+    let (mut through, mut limit) = (Vec::new(), Vec::new());
+    for round in 0..load.warm_up + load.sessions {
+        // Alternating, so that both see the same machine.
+        let bare = spawn.once()?;
+        let took = create_once(&client, host).await?;
+        if round >= load.warm_up {
+            limit.push(bare);
+            through.push(took);
+        }
+    }
+    let (through, limit): (Samples, Samples) = (through.into_iter().collect(), limit.into_iter().collect());
+    let bare = limit.percentile(50);
+    report.add(
+        Row::latency("create -> exec, p50", through.percentile(50))
+            .limit("bare spawn, p50", bare)
+            .goal(Goal::Times(4.0)),
+    );
+    report.add(
+        Row::latency("create -> exec, p99", through.percentile(99))
+            .limit("bare spawn, p50", bare)
+            .goal(Goal::Times(10.0)),
+    );
+    report.add(Row::latency("bare spawn, p99", limit.percentile(99)).limit("bare spawn, p50", bare));
+    Ok(())
+}
+
+async fn create_once(client: &OperatorClient, host: &Host) -> Result<Duration, BenchError> {
+    let request = CreateSession { title: Some("dispatch".into()), ..CreateSession::default() };
+    let before = now_ns();
+    let session = client.create_session(&request).await?;
+    let session = wait_for_end(client, session).await?;
+    Ok(bare::between(before, bare::read_stamp(&session_dir(host, &session.session_id))?))
+}
+
+async fn wait_for_end(client: &OperatorClient, mut session: Session) -> Result<Session, BenchError> {
+    let deadline = Instant::now() + BOUND;
+    while !session.status.is_terminal() {
+        if Instant::now() > deadline {
+            return Err(BenchError::TimedOut(format!("session {} ({})", session.session_id, session.status)));
+        }
+        session = client.wait_session(&session.session_id, session.updated_at, Duration::from_secs(5)).await?;
+    }
+    Ok(session)
+}
+
+/// Through the control API of a host alone: accept, spawn.
+pub(crate) async fn accept_to_exec(rig: &Rig, host: &Host, load: Load, report: &mut Report) -> Result<(), BenchError> {
+    let client = ControlClient::new(&host.url())?;
+    let spawn = BareSpawn::new(rig.stamp(), rig.dir().join("bare"))?;
+    let (mut through, mut limit) = (Vec::new(), Vec::new());
+    for round in 0..load.warm_up + load.sessions {
+        let bare = spawn.once()?;
+        let took = accept_once(&client, host, &format!("accept-{round}")).await?;
+        if round >= load.warm_up {
+            limit.push(bare);
+            through.push(took);
+        }
+    }
+    let (through, limit): (Samples, Samples) = (through.into_iter().collect(), limit.into_iter().collect());
+    let bare = limit.percentile(50);
+    report.add(
+        Row::latency("accept -> exec, p50", through.percentile(50))
+            .limit("bare spawn, p50", bare)
+            .goal(Goal::Times(1.5)),
+    );
+    report.add(Row::latency("accept -> exec, p99", through.percentile(99)).limit("bare spawn, p50", bare));
+    Ok(())
+}
+
+async fn accept_once(client: &ControlClient, host: &Host, id: &str) -> Result<Duration, BenchError> {
+    let post = post(SessionId::parse(id).expect("a generated id is well formed"));
+    let before = now_ns();
+    client.post_session(&post).await?;
+    let deadline = Instant::now() + BOUND;
+    while !client.session_record(&post.spec.session_id).await?.state.is_ended() {
+        if Instant::now() > deadline {
+            return Err(BenchError::TimedOut(format!("session {id}")));
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(bare::between(before, bare::read_stamp(&session_dir(host, id))?))
+}
+
+fn post(session_id: SessionId) -> PostSession {
+    let spec = SessionSpec {
+        session_id,
+        repository: REPOSITORY.into(),
+        r#ref: String::new(),
+        resources: None,
+        env: std::collections::BTreeMap::new(),
+        max_duration_seconds: None,
+    };
+    PostSession { spec, detail: PostedDetail::default() }
+}

@@ -1,0 +1,103 @@
+//! The load generator behind `cargo xtask bench dispatch`.
+//!
+//! Starts the real control plane and the real daemon as child processes, drives them over their real APIs, and prints
+//! what it measured next to a limit that it took in the same run, on the same machine, in the same minute. The worker
+//! is replaced by a program that does nothing but note the time, so that dispatch is measured and nothing else.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to people")]
+
+mod bare;
+mod error;
+mod latency;
+mod report;
+mod rig;
+mod startup;
+mod stats;
+mod throughput;
+
+use clap::Parser;
+use error::BenchError;
+use report::Report;
+use rig::{Host, Rig};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// Directory of the release binaries.
+    #[arg(long)]
+    programs: PathBuf,
+    /// Directory under which a temporary one is made. Its file system is part of what is measured.
+    #[arg(long)]
+    scratch: PathBuf,
+    /// A tenth of the work.
+    #[arg(long)]
+    quick: bool,
+    /// One JSON document instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How much is done.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    /// Sessions before anything is measured.
+    warm_up: usize,
+    /// Sessions whose latency is measured, one after another.
+    sessions: usize,
+    /// Sessions pushed through the whole loop at once.
+    jobs: usize,
+    /// Starts of the daemon.
+    starts: usize,
+    /// Calls of the CLI.
+    calls: usize,
+}
+
+const FULL: Load = Load { warm_up: 20, sessions: 200, jobs: 3000, starts: 10, calls: 30 };
+const QUICK: Load = Load { warm_up: 5, sessions: 20, jobs: 300, starts: 3, calls: 5 };
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut report = Report::default();
+    let result = measure(&args, &mut report).await;
+    if args.json {
+        report.print_json()
+    } else {
+        report.print_table()
+    }
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.print();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(args: &Args, report: &mut Report) -> Result<(), BenchError> {
+    let load = if args.quick { QUICK } else { FULL };
+    let mut rig = Rig::start(&args.programs, &args.scratch).await?;
+    eprintln!("control plane at {}, state on {}", rig.platform_url(), rig.file_system());
+
+    let host = rig.start_host("stamping", &rig.stamp()).await?;
+    startup::idle_memory(&host, report).await?;
+    latency::create_to_exec(&rig, &host, load, report).await?;
+    startup::status_command(&rig, &host, load, report)?;
+    rig.stop_host(host).await?;
+
+    let local = rig.start_local_host("local", &rig.stamp()).await?;
+    latency::accept_to_exec(&rig, &local, load, report).await?;
+    rig.stop_host(local).await?;
+
+    let host = rig.start_host("through", std::path::Path::new("/bin/true")).await?;
+    throughput::whole_loop(&rig, load, report).await?;
+    startup::memory_after(&host, load, report)?;
+    rig.stop_host(host).await?;
+
+    startup::start_to_healthz(&rig, load, report)
+}
+
+/// Directory of a session on a host.
+fn session_dir(host: &Host, session_id: &str) -> PathBuf {
+    host.home().join("sessions").join(session_id)
+}
