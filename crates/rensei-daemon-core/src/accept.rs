@@ -3,6 +3,12 @@
 /// Why a session is not accepted, in the order of the checks.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
+    /// A variable of the session's environment cannot be one.
+    #[error("env has an impossible variable `{name}`")]
+    InvalidEnv {
+        /// Its name, escaped.
+        name: String,
+    },
     /// The daemon is starting, paused, draining or stopping.
     #[error("daemon is not running (state \"{state}\")")]
     NotRunning {
@@ -29,8 +35,8 @@ pub enum AcceptError {
         /// As posted.
         repository: String,
     },
-    /// The session directory or its files could not be made.
-    #[error("failed to prepare session directory")]
+    /// The session's directory or its files could not be made.
+    #[error("prepare session directory")]
     Prepare(#[source] std::io::Error),
     /// The worker could not be started.
     #[error("start worker")]
@@ -42,10 +48,25 @@ impl AcceptError {
     #[must_use]
     pub const fn http_status(&self) -> u16 {
         match self {
-            Self::NotRunning { .. } | Self::Full { .. } => 503,
+            Self::InvalidEnv { .. } | Self::NotAllowed { .. } => 400,
             Self::Duplicate { .. } => 409,
-            Self::NotAllowed { .. } => 400,
+            Self::NotRunning { .. } | Self::Full { .. } => 503,
             Self::Prepare(_) | Self::Spawn(_) => 500,
         }
+    }
+
+    /// The next step for a person.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotRunning { state: "paused" } => "run `rensei host resume`".to_owned(),
+            Self::NotAllowed { .. } => {
+                "add it under `projects:` in daemon.yaml (id and repository) and restart the host".to_owned()
+            }
+            Self::Prepare(_) => "check space and permissions of the state directory".to_owned(),
+            Self::Full { .. } => "wait for a session to end, or raise `capacity.maxConcurrentSessions`".to_owned(),
+            Self::Duplicate { .. } => "use another sessionId".to_owned(),
+            Self::InvalidEnv { .. } | Self::NotRunning { .. } | Self::Spawn(_) => return None,
+        })
     }
 }

@@ -1,16 +1,24 @@
 //! The daemon as its control API and its embedder see it.
 
 use crate::accept::AcceptError;
-use crate::lifecycle::TransitionError;
-use rensei_proto::control::{DrainRequest, PostSession, SessionHandle, SessionView, Status, StopResponse, Workarea};
+use crate::host::Host;
+use crate::lifecycle::{Action, Phase, TransitionError, deadline_in};
+use rensei_proto::control::{
+    DrainRequest, HostState, PostSession, Registration, RegistrationState, SessionHandle, SessionView, Status,
+    StopResponse, Workarea,
+};
 use rensei_proto::{SessionDetail, SessionId};
 use rensei_workarea::WorkareaError;
+use serde::Deserialize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Cloneable front of a running daemon.
 #[derive(Debug, Clone)]
-pub struct DaemonHandle {}
+pub struct DaemonHandle {
+    pub(crate) host: Arc<Host>,
+}
 
 /// Why a session got no workarea.
 #[derive(Debug, thiserror::Error)]
@@ -24,34 +32,166 @@ pub enum AcquireError {
 }
 
 /// Who may call the control API (`control.auth`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ControlAuth {
     /// Processes of the daemon's own user, or root.
+    #[default]
     SameUser,
     /// Anyone on this machine.
     Open,
 }
 
-#[allow(clippy::todo, clippy::unused_async, missing_docs)]
 impl DaemonHandle {
-    pub fn status(&self) -> Status { todo!() }
-    /// True once work is accepted; before that every route but /healthz answers 503.
-    pub fn is_started(&self) -> bool { todo!() }
-    pub fn control_auth(&self) -> ControlAuth { todo!() }
-    pub fn pause(&self) -> Result<(), TransitionError> { todo!() }
-    pub fn resume(&self) -> Result<(), TransitionError> { todo!() }
-    /// Starts a drain; the answer is the deadline that applies.
-    pub fn drain(&self, _request: DrainRequest) -> Result<Duration, TransitionError> { todo!() }
+    /// Answer to `GET /api/daemon/status`.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let host = &self.host;
+        Status {
+            status: match host.lifecycle.phase() {
+                Phase::Running => HostState::Ready,
+                Phase::Paused => HostState::Paused,
+                Phase::Draining { .. } | Phase::Stopping => HostState::Draining,
+                Phase::Starting | Phase::Stopped => HostState::Stopped,
+            },
+            version: host.version.clone(),
+            machine_id: host.config.machine.id.clone(),
+            pid: std::process::id(),
+            uptime_seconds: host.started.elapsed().as_secs(),
+            active_sessions: host.sessions.live_count(),
+            max_sessions: host.max_sessions,
+            projects_allowed: host.projects.len(),
+            timestamp: rensei_proto::rfc3339_seconds(jiff::Timestamp::now()),
+            registration: Some(self.registration()),
+        }
+    }
+
+    /// How registration with the control plane stands.
+    #[must_use]
+    pub fn registration(&self) -> Registration {
+        self.host.link.as_ref().map_or_else(
+            || Registration {
+                state: RegistrationState::Local,
+                url: String::new(),
+                worker_id: String::new(),
+                last_error: None,
+                last_heartbeat_at: None,
+                clock_skew_seconds: None,
+            },
+            |link| link.registration(),
+        )
+    }
+
+    /// Waits until the control plane has given this host an identity; for ever on a host without one.
+    pub async fn registered(&self) -> String {
+        match &self.host.link {
+            Some(link) => link.cell.available().await.worker_id.clone(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the daemon is in a phase for which `wanted` holds.
+    pub async fn wait_for_phase(&self, wanted: impl FnMut(&Phase) -> bool) -> Phase {
+        self.host.lifecycle.wait_for(wanted).await
+    }
+
+    /// Whether start-up is complete. Before that every route but `/healthz` answers 503.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.host.lifecycle.phase() != Phase::Starting
+    }
+
+    /// Who may call the control API.
+    #[must_use]
+    pub fn control_auth(&self) -> ControlAuth {
+        self.host.config.control.auth
+    }
+
+    /// Takes no more work; what runs goes on.
+    ///
+    /// # Errors
+    /// [`TransitionError`] while draining or stopping.
+    pub fn pause(&self) -> Result<(), TransitionError> {
+        self.host.lifecycle.apply(Action::Pause).map(|_phase| ())
+    }
+
+    /// Takes work again; also cancels a drain.
+    ///
+    /// # Errors
+    /// [`TransitionError`] while stopping.
+    pub fn resume(&self) -> Result<(), TransitionError> {
+        self.host.lifecycle.apply(Action::Resume).map(|_phase| ())
+    }
+
+    /// Starts a drain. The answer is the time that it may take.
+    ///
+    /// # Errors
+    /// [`TransitionError`] while stopping.
+    pub fn drain(&self, request: DrainRequest) -> Result<Duration, TransitionError> {
+        let configured = self.host.config.auto_update.drain_timeout_seconds;
+        let seconds = request.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or(configured);
+        let timeout = Duration::from_secs(seconds);
+        let action = Action::Drain { deadline: deadline_in(timeout), keep_alive: request.keep_alive };
+        self.host.lifecycle.apply(action).map(|_phase| timeout)
+    }
+
     /// Starts an immediate stop.
-    pub fn stop(&self) { todo!() }
-    pub fn live_sessions(&self) -> Vec<SessionHandle> { todo!() }
-    pub fn all_sessions(&self) -> Vec<SessionView> { todo!() }
-    pub async fn post_session(&self, _post: PostSession) -> Result<SessionHandle, AcceptError> { todo!() }
-    pub fn session_detail(&self, _id: &SessionId) -> Option<SessionDetail> { todo!() }
-    pub fn session_view(&self, _id: &SessionId) -> Option<SessionView> { todo!() }
-    /// None: no session of that id.
-    pub fn stop_session(&self, _id: &SessionId, _reason: Option<String>) -> Option<StopResponse> { todo!() }
-    /// Path of the raw output, live or ended.
-    pub fn session_output(&self, _id: &SessionId) -> Option<PathBuf> { todo!() }
-    pub async fn acquire_workarea(&self, _id: &SessionId) -> Result<Workarea, AcquireError> { todo!() }
+    pub fn stop(&self) {
+        // A stop is possible in every phase.
+        let _phase = self.host.lifecycle.apply(Action::Stop);
+    }
+
+    /// Sessions that run, oldest first.
+    #[must_use]
+    pub fn live_sessions(&self) -> Vec<SessionHandle> {
+        self.host.sessions.handles()
+    }
+
+    /// Sessions that run or are remembered, oldest first.
+    #[must_use]
+    pub fn all_sessions(&self) -> Vec<SessionView> {
+        self.host.sessions.views()
+    }
+
+    /// Accepts a session that was posted on this machine and starts its worker.
+    ///
+    /// # Errors
+    /// [`AcceptError`], in the order of its checks.
+    #[expect(clippy::unused_async, reason = "callers must not depend on admission being synchronous")]
+    pub async fn post_session(&self, post: PostSession) -> Result<SessionHandle, AcceptError> {
+        let detail = post.to_detail();
+        self.host.accept_posted(post.spec, detail)
+    }
+
+    /// What the worker of a live session needs, with current credentials.
+    #[must_use]
+    pub fn session_detail(&self, id: &SessionId) -> Option<SessionDetail> {
+        self.host.sessions.detail(id)
+    }
+
+    /// A session as the host remembers it.
+    #[must_use]
+    pub fn session_view(&self, id: &SessionId) -> Option<SessionView> {
+        self.host.sessions.view(id)
+    }
+
+    /// Asks one session to end. `None`: no session of that id is known.
+    #[must_use]
+    pub fn stop_session(&self, id: &SessionId, reason: Option<String>) -> Option<StopResponse> {
+        self.host.sessions.stop(id, reason)
+    }
+
+    /// File with the raw output of a session, live or ended.
+    #[must_use]
+    pub fn session_output(&self, id: &SessionId) -> Option<PathBuf> {
+        self.host.sessions.output_path(id)
+    }
+
+    /// The workarea of a live session, made on the first call.
+    ///
+    /// # Errors
+    /// [`AcquireError`].
+    pub async fn acquire_workarea(&self, id: &SessionId) -> Result<Workarea, AcquireError> {
+        self.host.sessions.workarea(id).await
+    }
 }

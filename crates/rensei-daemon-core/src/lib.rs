@@ -1,8 +1,39 @@
-//! The host runtime.
+//! The host runtime: takes agent sessions, runs each in a process group of its own, and reports how it ended.
+//!
+//! ```text
+//! DaemonBuilder ──build()──▶ PreparedDaemon ──with_control_url()──▶ Daemon ──run()──▶ Finished
+//!                            state lock, config                      │
+//!                                                                    └─ handle() ▶ DaemonHandle (control API, embedder)
+//! ```
+//!
+//! - `config`: `daemon.yaml`.
+//! - `link`, `credentials`: identity at the control plane and how it is kept.
+//! - `lanes`: heartbeat and poll.
+//! - `sessions`: admission, start, supervision, end, adoption after a crash.
+//! - `lifecycle`: the daemon's own states.
+//!
+//! The crate reads no environment variable, prints nothing and never ends the process: all that is handed to the
+//! builder or answered by [`Daemon::run`].
+
 mod accept;
+mod allowlist;
+mod builder;
+pub mod config;
+mod credentials;
+mod daemon;
+mod errors;
 mod handle;
+mod host;
+mod lanes;
 mod lifecycle;
+mod link;
+mod sessions;
+mod state;
+mod tasks;
 
 pub use accept::AcceptError;
+pub use builder::{BuildError, DaemonBuilder, PreparedDaemon};
+pub use daemon::{Daemon, Finished};
 pub use handle::{AcquireError, ControlAuth, DaemonHandle};
-pub use lifecycle::TransitionError;
+pub use lifecycle::{Phase, TransitionError};
+pub use state::StateError;

@@ -21,5 +21,5 @@ mod spawn;
 pub use end::End;
 pub use group::{ProcessGroup, Signal, StopOutcome};
 pub use identity::ProcessIdentity;
-pub use os::find_by_env;
-pub use spawn::{GroupChild, SpawnSpec, spawn_group};
+pub use os::{find_by_env, kill_by_env, leads_its_group};
+pub use spawn::{GroupChild, SpawnSpec, find_program, spawn_group};

@@ -90,6 +90,29 @@ pub fn find_by_env(name: &str, value: &str) -> Vec<u32> {
     found
 }
 
+/// Kills every process that [`find_by_env`] finds; the answer is how many there were. The process is pinned before it
+/// is looked at again, so that a pid that changed hands in between is not signalled.
+#[must_use]
+pub fn kill_by_env(name: &str, value: &str) -> usize {
+    let wanted = format!("{name}={value}");
+    let kill = |pid: u32| {
+        let Ok(Some(pinned)) = open(pid) else { return };
+        if has_entry(pid, wanted.as_bytes()) {
+            // It may have ended meanwhile, which is what was wanted.
+            let _gone = rustix::process::pidfd_send_signal(&pinned, rustix::process::Signal::KILL);
+        }
+    };
+    let found = find_by_env(name, value);
+    found.iter().for_each(|pid| kill(*pid));
+    found.len()
+}
+
+/// Whether `pid` runs and leads its own process group.
+#[must_use]
+pub fn leads_its_group(pid: u32) -> bool {
+    is_member(pid, pid)
+}
+
 fn owner(pid: u32) -> Option<u32> {
     std::fs::metadata(format!("/proc/{pid}")).ok().map(|metadata| metadata.uid())
 }

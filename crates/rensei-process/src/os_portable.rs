@@ -44,3 +44,15 @@ pub(crate) async fn wait_while(_pid: u32, is_same: impl Fn() -> bool) {
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
+
+/// Kills nothing: see [`find_by_env`].
+#[must_use]
+pub fn kill_by_env(_name: &str, _value: &str) -> usize {
+    0
+}
+
+/// Whether `pid` runs and leads its own process group.
+#[must_use]
+pub fn leads_its_group(pid: u32) -> bool {
+    is_member(pid, pid)
+}

@@ -43,7 +43,7 @@ pub struct GroupChild {
 /// When the program or the directory does not exist, the system refuses, or there is no async runtime to reap it.
 pub fn spawn_group(spec: SpawnSpec) -> io::Result<GroupChild> {
     tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
-    let program = resolve(&spec.program, spec.env.get(OsStr::new("PATH")))?;
+    let program = find_program(&spec.program, spec.env.get(OsStr::new("PATH")).map(OsString::as_os_str))?;
     let mut command = Command::new(&program);
     // An absolute program keeps the standard library on `posix_spawn` although the environment is replaced.
     command.args(&spec.args).env_clear().envs(&spec.env).current_dir(&spec.cwd).process_group(0);
@@ -88,13 +88,21 @@ impl GroupChild {
     }
 }
 
-fn resolve(program: &OsStr, path: Option<&OsString>) -> io::Result<PathBuf> {
+/// Absolute path of a program. Without a `/` it is looked for in `path` (a value for `PATH`) or, without one, in the
+/// usual places.
+///
+/// Start programs by absolute path when you replace their environment: otherwise the standard library has to `fork`
+/// in order to search the new `PATH`.
+///
+/// # Errors
+/// When no directory of `path` has an executable of that name.
+pub fn find_program(program: &OsStr, path: Option<&OsStr>) -> io::Result<PathBuf> {
     if program.as_encoded_bytes().contains(&b'/') {
         return std::path::absolute(program);
     }
-    let directories = path.cloned().unwrap_or_else(|| DEFAULT_PATH.into());
+    let directories = path.unwrap_or(OsStr::new(DEFAULT_PATH));
     let mut candidates =
-        std::env::split_paths(&directories).filter(|dir| dir.is_absolute()).map(|dir| dir.join(program));
+        std::env::split_paths(directories).filter(|dir| dir.is_absolute()).map(|dir| dir.join(program));
     candidates
         .find(|candidate| is_executable(candidate))
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no program `{}` in PATH", program.display())))

@@ -1,0 +1,259 @@
+//! Putting a daemon together. Everything that can fail for configuration reasons fails here.
+
+use crate::allowlist;
+use crate::config::{self, Config, ConfigError, Defaults};
+use crate::credentials::CredentialCache;
+use crate::daemon::Daemon;
+use crate::host::Host;
+use crate::lifecycle::Lifecycle;
+use crate::link::{Link, LinkParts};
+use crate::sessions::{EnvironmentParts, SessionParts, Sessions};
+use crate::state::{StateDir, StateError, StateLock};
+use crate::tasks::Tasks;
+use rensei_platform_client::{ClientError, PlatformClient};
+use rensei_proto::platform::{Provides, RegisterRequest};
+use rensei_workarea::{GitEnvironment, WorkareaError, WorkareaManager};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Dispatch lane that this daemon serves.
+const RUNTIME: &str = "go";
+/// Prefixes of tokens that a real control plane minted.
+const LIVE_PREFIXES: [&str; 2] = ["rsp_live_", "rsk_live_"];
+
+/// Why a daemon cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The state directory is unusable or taken.
+    #[error("failed to open the state directory")]
+    State(#[source] StateError),
+    /// The configuration is wrong.
+    #[error("failed to load the configuration")]
+    Config(#[source] ConfigError),
+    /// The control plane's URL is wrong.
+    #[error("failed to use `orchestrator.url`")]
+    Orchestrator(#[source] ClientError),
+    /// Workareas cannot be managed.
+    #[error("failed to open the workareas")]
+    Workareas(#[source] WorkareaError),
+}
+
+impl BuildError {
+    /// The next step for a person.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::State(error) => Some(error.hint()),
+            Self::Config(_) => Some("correct the file and run `rensei host run` again".to_owned()),
+            Self::Orchestrator(error) => error.hint(),
+            Self::Workareas(error) => error.hint(),
+        }
+    }
+}
+
+/// Collects what a daemon is made of. Reads no environment of its own: see [`DaemonBuilder::environment`].
+#[derive(Debug)]
+pub struct DaemonBuilder {
+    state_root: PathBuf,
+    config_path: Option<PathBuf>,
+    jwt_path: Option<PathBuf>,
+    environment: BTreeMap<String, String>,
+    base_environment: BTreeMap<String, String>,
+    worker_command: Vec<OsString>,
+    version: String,
+    defaults: Defaults,
+}
+
+impl DaemonBuilder {
+    /// A daemon on the state directory `state_root`.
+    #[must_use]
+    pub fn new(state_root: PathBuf) -> Self {
+        Self {
+            state_root,
+            config_path: None,
+            jwt_path: None,
+            environment: BTreeMap::new(),
+            base_environment: BTreeMap::new(),
+            worker_command: Vec::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            defaults: Defaults { hostname: String::new(), cpus: 1 },
+        }
+    }
+
+    /// Configuration file; default `<state>/daemon.yaml`.
+    #[must_use]
+    pub fn config_path(mut self, path: PathBuf) -> Self {
+        self.config_path = Some(path);
+        self
+    }
+
+    /// Identity cache; default `<state>/daemon.jwt`.
+    #[must_use]
+    pub fn jwt_path(mut self, path: PathBuf) -> Self {
+        self.jwt_path = Some(path);
+        self
+    }
+
+    /// Snapshot of the process environment: tokens and `${VAR}` of the configuration come from it, and workers and git
+    /// inherit it without the daemon's own secrets.
+    #[must_use]
+    pub fn environment(mut self, environment: BTreeMap<String, String>) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// Variables that every worker gets on top of the inherited ones.
+    #[must_use]
+    pub fn base_environment(mut self, environment: BTreeMap<String, String>) -> Self {
+        self.base_environment = environment;
+        self
+    }
+
+    /// Program and arguments of a worker, such as `rensei agent run`. Without it no session can start.
+    #[must_use]
+    pub fn worker_command(mut self, command: Vec<OsString>) -> Self {
+        self.worker_command = command;
+        self
+    }
+
+    /// Version that the daemon shows; default: that of this crate.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    /// Name and processors of the machine, for defaults.
+    #[must_use]
+    pub fn machine(mut self, hostname: impl Into<String>, cpus: usize) -> Self {
+        self.defaults = Defaults { hostname: hostname.into(), cpus };
+        self
+    }
+
+    /// Reads the configuration and claims the state directory.
+    ///
+    /// # Errors
+    /// [`BuildError`]; nothing is left behind but the state directory.
+    pub fn build(self) -> Result<PreparedDaemon, BuildError> {
+        let config_path = self.config_path.clone().unwrap_or_else(|| self.state_root.join("daemon.yaml"));
+        let config = config::load(&config_path, &self.environment, &self.defaults).map_err(BuildError::Config)?;
+        let state = StateDir::open(self.state_root.clone()).map_err(BuildError::State)?;
+        let lock = state.lock().map_err(BuildError::State)?;
+        let link = self.link(&config, &state)?.map(Arc::new);
+        let git = GitEnvironment::new(git_environment(&self.environment));
+        let workareas = WorkareaManager::new(state.root(), git).map_err(BuildError::Workareas)?;
+        Ok(PreparedDaemon { builder: self, config, state, lock, link, workareas })
+    }
+
+    /// The link to the control plane; none without one, and none for a token that no control plane minted.
+    fn link(&self, config: &Config, state: &StateDir) -> Result<Option<Link>, BuildError> {
+        let Some(orchestrator) = config.orchestrator.as_ref().filter(|o| !o.url.starts_with("file://")) else {
+            return Ok(None);
+        };
+        let token = orchestrator.auth_token.clone().unwrap_or_default();
+        if !LIVE_PREFIXES.iter().any(|prefix| token.expose().starts_with(prefix)) || self.stub_forced() {
+            tracing::warn!(
+                url = orchestrator.url,
+                "`orchestrator.authToken` is no registration token (rsp_live_… or rsk_live_…); running without a control plane"
+            );
+            return Ok(None);
+        }
+        let client = PlatformClient::new(&orchestrator.url).map_err(BuildError::Orchestrator)?;
+        let jwt_path = self.jwt_path.clone().unwrap_or_else(|| state.root().join("daemon.jwt"));
+        let request = RegisterRequest {
+            machine_id: state.machine_uuid().map_err(BuildError::State)?,
+            hostname: config.machine.id.clone(),
+            // The control plane demands at least one; the heartbeat then says what really fits.
+            capacity: Some(i64::try_from(config.max_sessions().max(1)).unwrap_or(i64::MAX)),
+            version: self.version.clone(),
+            runtime: RUNTIME.to_owned(),
+            provides: ["native", "http", "host-binary", "workarea"]
+                .map(|kind| Provides { kind: kind.to_owned() })
+                .to_vec(),
+            daemon_projects: allowlist::entries(&config.projects),
+            ..RegisterRequest::default()
+        };
+        Ok(Some(Link::new(LinkParts {
+            client,
+            url: orchestrator.url.trim_end_matches('/').to_owned(),
+            cache: CredentialCache::new(jwt_path, &orchestrator.url),
+            registration_token: token,
+            request,
+        })))
+    }
+
+    fn stub_forced(&self) -> bool {
+        let off = |value: &str| matches!(value.trim().to_ascii_lowercase().as_str(), "" | "0" | "false" | "off" | "no");
+        let value = |name: &str| {
+            ["RENSEI_", "DONMAI_"].iter().find_map(|prefix| self.environment.get(&format!("{prefix}{name}")))
+        };
+        value("DAEMON_FORCE_STUB").is_some_and(|value| !off(value))
+            || value("DAEMON_REAL_REGISTRATION").is_some_and(|value| !value.trim().is_empty() && off(value))
+    }
+}
+
+/// Git sees the user's environment, but none of the host's own variables.
+fn git_environment(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let ours = |name: &str| name.starts_with("RENSEI_") || name.starts_with("DONMAI_") || name == "WORKER_API_KEY";
+    environment.iter().filter(|(name, _)| !ours(name)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+/// A daemon that holds its state and lacks only the address of its control API.
+#[derive(Debug)]
+pub struct PreparedDaemon {
+    builder: DaemonBuilder,
+    config: Config,
+    state: StateDir,
+    lock: StateLock,
+    link: Option<Arc<Link>>,
+    workareas: WorkareaManager,
+}
+
+impl PreparedDaemon {
+    /// The configuration in force.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Completes the daemon. `control_url` is where its workers reach the control API, such as
+    /// `http://127.0.0.1:7734`.
+    #[must_use]
+    pub fn with_control_url(self, control_url: &str) -> Daemon {
+        let Self { builder, config, state, lock, link, workareas } = self;
+        let (lifecycle, tasks) = (Lifecycle::new(), Tasks::new());
+        let projects = Arc::new(config.projects.clone());
+        let max_sessions = config.max_sessions();
+        let sessions = Sessions::new(SessionParts {
+            state,
+            workareas,
+            link: link.clone(),
+            projects: Arc::clone(&projects),
+            max_sessions,
+            worker_command: builder.worker_command,
+            environment: EnvironmentParts {
+                inherited: builder.environment,
+                base: builder.base_environment,
+                control_url: control_url.to_owned(),
+                orchestrator_url: config.orchestrator.as_ref().map(|o| o.url.clone()).unwrap_or_default(),
+            },
+            lifecycle: lifecycle.clone(),
+            tasks: tasks.clone(),
+        });
+        let host = Host {
+            config,
+            version: builder.version,
+            projects,
+            max_sessions,
+            started: Instant::now(),
+            lifecycle,
+            sessions,
+            link,
+            tasks,
+        };
+        Daemon::new(Arc::new(host), lock)
+    }
+}

@@ -1,0 +1,119 @@
+//! The running daemon.
+
+use crate::builder::DaemonBuilder;
+use crate::handle::DaemonHandle;
+use crate::host::Host;
+use crate::lanes::heartbeat::{HeartbeatLane, Pulse};
+use crate::lanes::poll::PollLane;
+use crate::lifecycle::{Action, Phase};
+use crate::sessions::{STOP_GRACE, StopCause};
+use crate::state::StateLock;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// How long reports and clean-up of the last sessions may take after a stop. What is not reported by then is reported
+/// by the next daemon.
+const WIND_UP: Duration = Duration::from_secs(5);
+
+/// A daemon that is ready to run.
+#[derive(Debug)]
+pub struct Daemon {
+    host: Arc<Host>,
+    _lock: StateLock,
+}
+
+/// How a daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// Sessions that did not end by themselves.
+    pub forced: usize,
+}
+
+impl Daemon {
+    /// Starts to put a daemon together on the state directory `state_root`.
+    #[must_use]
+    pub fn builder(state_root: PathBuf) -> DaemonBuilder {
+        DaemonBuilder::new(state_root)
+    }
+
+    pub(crate) const fn new(host: Arc<Host>, lock: StateLock) -> Self {
+        Self { host, _lock: lock }
+    }
+
+    /// A front for others to use while the daemon runs.
+    #[must_use]
+    pub fn handle(&self) -> DaemonHandle {
+        DaemonHandle { host: Arc::clone(&self.host) }
+    }
+
+    /// Runs until a stop, or a drain without keep-alive, is complete. The control API should be served until this
+    /// returns: workers use it to the end.
+    pub async fn run(self) -> Finished {
+        self.host.sessions.adopt().await;
+        // Refused only when a stop came first, which the loop below then sees.
+        let _phase = self.host.lifecycle.apply(Action::Started);
+        let mut lanes = self.start_lanes();
+        let forced = self.until_stopping().await;
+        // Heartbeats go on until the last process is gone, so that no lease ends under a session that is winding up.
+        let forced = forced + self.host.sessions.stop_all(&StopCause::DaemonStop);
+        self.host.sessions.emptied().await;
+        if tokio::time::timeout(WIND_UP, self.host.tasks.finished()).await.is_err() {
+            tracing::warn!("some ends are not reported yet; the next start of this host will");
+        }
+        lanes.shutdown().await;
+        let _phase = self.host.lifecycle.apply(Action::Emptied);
+        Finished { forced }
+    }
+
+    fn start_lanes(&self) -> JoinSet<()> {
+        let mut lanes = JoinSet::new();
+        lanes.spawn(Arc::clone(&self.host.sessions).follow_output());
+        if let Some(link) = &self.host.link {
+            let pulse = watch::Sender::new(Pulse::default());
+            let poll = PollLane { host: Arc::clone(&self.host), link: Arc::clone(link), pulse: pulse.subscribe() };
+            lanes.spawn(HeartbeatLane::new(Arc::clone(&self.host), Arc::clone(link), pulse).run());
+            lanes.spawn(poll.run());
+        }
+        lanes
+    }
+
+    /// Follows the life cycle up to the stop. The answer is how many sessions a drain had to force.
+    async fn until_stopping(&self) -> usize {
+        let lifecycle = &self.host.lifecycle;
+        let mut forced = 0;
+        loop {
+            let phase = lifecycle.phase();
+            match phase {
+                Phase::Draining { deadline, .. } => forced += self.drain(phase, deadline).await,
+                Phase::Stopping | Phase::Stopped => return forced,
+                Phase::Starting | Phase::Running | Phase::Paused => {
+                    lifecycle.changed_from(phase).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for the last end, the deadline, or another phase.
+    async fn drain(&self, phase: Phase, deadline: Instant) -> usize {
+        let sessions = &self.host.sessions;
+        // All arms only wait; what they wait for is read again by the caller's loop.
+        tokio::select! {
+            () = sessions.emptied() => {
+                let _phase = self.host.lifecycle.apply(Action::Emptied);
+                0
+            }
+            _phase = self.host.lifecycle.changed_from(phase) => 0,
+            () = tokio::time::sleep_until(deadline) => {
+                let forced = sessions.stop_all(&StopCause::DrainDeadline);
+                tracing::warn!(forced, "drain deadline: stopping what is left");
+                // The monitors kill after their grace, so this ends.
+                let _bounded = tokio::time::timeout(STOP_GRACE * 2, sessions.emptied()).await;
+                forced
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What all parts of a running daemon share.
+
+use crate::accept::AcceptError;
+use crate::config::{Config, Project};
+use crate::lifecycle::Lifecycle;
+use crate::link::Link;
+use crate::sessions::{Origin, Sessions};
+use crate::tasks::Tasks;
+use rensei_proto::control::SessionHandle;
+use rensei_proto::{SessionDetail, SessionSpec};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Shared parts and settings.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) config: Config,
+    pub(crate) version: String,
+    pub(crate) projects: Arc<Vec<Project>>,
+    pub(crate) max_sessions: usize,
+    pub(crate) started: Instant,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) link: Option<Arc<Link>>,
+    pub(crate) tasks: Tasks,
+}
+
+impl Host {
+    /// Accepts work of the control plane.
+    pub(crate) fn accept_polled(&self, spec: SessionSpec, detail: SessionDetail) -> Result<SessionHandle, AcceptError> {
+        self.sessions.accept(spec, detail, Origin::Platform)
+    }
+
+    /// Accepts work that was posted on this machine.
+    pub(crate) fn accept_posted(&self, spec: SessionSpec, detail: SessionDetail) -> Result<SessionHandle, AcceptError> {
+        self.sessions.accept(spec, detail, Origin::Local)
+    }
+}

@@ -1,0 +1,162 @@
+//! Heartbeat lane: says what the host holds, hears what the control plane wants.
+
+use crate::allowlist;
+use crate::errors::chain;
+use crate::host::Host;
+use crate::lifecycle::Phase;
+use crate::link::{Link, backoff};
+use rensei_platform_client::ClientError;
+use rensei_proto::SessionId;
+use rensei_proto::platform::{
+    HeartbeatRequest, HeartbeatResponse, HostActivity, HostStatus, MutationFailure, PendingMutation,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What the poll lane needs to know of the last beats.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Pulse {
+    /// The control plane has confirmed what this process holds, so nothing that it claims next can be mistaken for a
+    /// predecessor's.
+    pub(crate) resumed: bool,
+    /// The control plane asked this host to claim nothing.
+    pub(crate) suspended: bool,
+}
+
+/// State of the lane.
+#[derive(Debug)]
+pub(crate) struct HeartbeatLane {
+    host: Arc<Host>,
+    link: Arc<Link>,
+    pulse: watch::Sender<Pulse>,
+    transmitted_digest: String,
+    applied: Vec<String>,
+    failures: Vec<MutationFailure>,
+}
+
+impl HeartbeatLane {
+    pub(crate) fn new(host: Arc<Host>, link: Arc<Link>, pulse: watch::Sender<Pulse>) -> Self {
+        Self { host, link, pulse, transmitted_digest: String::new(), applied: Vec::new(), failures: Vec::new() }
+    }
+
+    /// Connects, then beats until dropped.
+    pub(crate) async fn run(mut self) {
+        self.link.connect().await;
+        let mut delays = backoff();
+        loop {
+            let current = self.link.cell.available().await;
+            if tokio::time::Instant::now() >= current.refresh_at
+                && let Err(error) = self.link.refresh_ahead(&current).await
+            {
+                tracing::warn!(event = "runtime-token", error = chain(&error), "[runtime-token] early refresh failed");
+            }
+            let pause = match self.beat().await {
+                Ok(()) => {
+                    delays = backoff();
+                    current.heartbeat_interval
+                }
+                Err(error) => {
+                    self.link.note_failure(&error);
+                    let delay = error.retry_after().or_else(|| delays.next()).unwrap_or(current.heartbeat_interval);
+                    tracing::warn!(error = chain(&error), "heartbeat failed");
+                    delay.min(current.heartbeat_interval)
+                }
+            };
+            self.rest(pause).await;
+        }
+    }
+
+    /// Sleeps, but wakes when the host's state changes, so that a drain is known at once.
+    async fn rest(&self, pause: Duration) {
+        let phase = self.host.lifecycle.phase();
+        // Both arms only wait; dropping either loses nothing.
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _changed = self.host.lifecycle.changed_from(phase) => {}
+        }
+    }
+
+    async fn beat(&mut self) -> Result<(), ClientError> {
+        let request = self.compose();
+        let link = Arc::clone(&self.link);
+        let answer = link
+            .call(|credentials| {
+                let (link, request) = (Arc::clone(&self.link), &request);
+                async move { link.client.heartbeat(&credentials.token, &credentials.worker_id, request).await }
+            })
+            .await?;
+        self.confirmed(&request, &answer);
+        Ok(())
+    }
+
+    fn compose(&self) -> HeartbeatRequest {
+        let entries = allowlist::entries(&self.host.projects);
+        let digest = allowlist::digest(&entries);
+        let held = self.host.sessions.held();
+        let phase = self.host.lifecycle.phase();
+        let busy = held.active >= self.host.max_sessions;
+        HeartbeatRequest {
+            active_count: Some(i64::try_from(held.active).unwrap_or(i64::MAX)),
+            active_sessions: None,
+            max_sessions: u32::try_from(self.host.max_sessions).unwrap_or(u32::MAX),
+            status: Some(match phase {
+                Phase::Draining { .. } | Phase::Stopping | Phase::Stopped => HostActivity::Draining,
+                Phase::Running if busy => HostActivity::Busy,
+                Phase::Starting | Phase::Running | Phase::Paused => HostActivity::Idle,
+            }),
+            allowlist: (digest != self.transmitted_digest).then_some(entries),
+            allowlist_hash: digest,
+            applied_mutations: self.applied.clone(),
+            mutation_failures: self.failures.clone(),
+            sessions: Some(held.sessions),
+            resumed: !self.pulse.borrow().resumed,
+        }
+    }
+
+    /// Only what this beat carried is confirmed by its answer.
+    fn confirmed(&mut self, request: &HeartbeatRequest, answer: &HeartbeatResponse) {
+        self.link.note_heartbeat(&answer.server_time);
+        self.transmitted_digest.clone_from(&request.allowlist_hash);
+        self.applied.retain(|id| !request.applied_mutations.contains(id));
+        self.failures.retain(|failure| !request.mutation_failures.contains(failure));
+        let suspended = answer.host_status.as_ref().is_some_and(suspends);
+        self.pulse.send_if_modified(|pulse| {
+            let next = Pulse { resumed: true, suspended };
+            let changed = *pulse != next;
+            *pulse = next;
+            changed
+        });
+        for mutation in &answer.pending_mutations {
+            self.apply(mutation);
+        }
+    }
+
+    fn apply(&mut self, mutation: &PendingMutation) {
+        if self.applied.contains(&mutation.id) || self.failures.iter().any(|f| f.id == mutation.id) {
+            return;
+        }
+        let outcome = match mutation.op.as_str() {
+            PendingMutation::SESSION_KILL => self.kill(mutation),
+            other => Err(format!("unsupported mutation op `{other}`")),
+        };
+        match outcome {
+            Ok(()) => self.applied.push(mutation.id.clone()),
+            Err(error) => self.failures.push(MutationFailure { id: mutation.id.clone(), error }),
+        }
+    }
+
+    fn kill(&self, mutation: &PendingMutation) -> Result<(), String> {
+        let text = |key: &str| mutation.params.get(key).and_then(serde_json::Value::as_str);
+        let id = text("sessionId").ok_or("session.kill requires sessionId")?;
+        let id = SessionId::parse(id).map_err(|error| error.to_string())?;
+        // A session that is not here any more is as good as killed.
+        let _answer = self.host.sessions.stop(&id, text("reason").map(str::to_owned));
+        Ok(())
+    }
+}
+
+/// Any `pool_*` status means: claim nothing for now.
+fn suspends(status: &HostStatus) -> bool {
+    status.status.starts_with("pool_")
+}

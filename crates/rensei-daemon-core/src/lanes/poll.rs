@@ -1,0 +1,187 @@
+//! Poll lane: takes work when there is room for it.
+
+use super::heartbeat::Pulse;
+use crate::accept::AcceptError;
+use crate::allowlist;
+use crate::errors::chain;
+use crate::host::Host;
+use crate::lifecycle::Phase;
+use crate::link::{Link, backoff};
+use rensei_platform_client::ClientError;
+use rensei_proto::SessionId;
+use rensei_proto::platform::{ClaimRequest, NackRequest, PollItem, PollResponse};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long the control plane may hold a poll.
+const LONG_POLL: Duration = Duration::from_secs(25);
+/// Tries to give a refused item back; after that the control plane's accept deadline does it.
+const NACK_TRIES: usize = 4;
+
+/// State of the lane.
+#[derive(Debug)]
+pub(crate) struct PollLane {
+    pub(crate) host: Arc<Host>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) pulse: watch::Receiver<Pulse>,
+}
+
+/// The id of an item that is otherwise unreadable.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BareItem {
+    session_id: SessionId,
+    #[serde(default)]
+    attempt: Option<u64>,
+}
+
+impl PollLane {
+    /// Polls until dropped.
+    pub(crate) async fn run(mut self) {
+        let mut delays = backoff();
+        loop {
+            self.until_work_is_wanted().await;
+            match self.poll().await {
+                Ok(answer) => {
+                    delays = backoff();
+                    let got_work = !answer.work.is_empty();
+                    self.take(answer).await;
+                    let current = self.link.cell.available().await;
+                    if !current.long_poll && !got_work {
+                        tokio::time::sleep(current.poll_interval).await;
+                    }
+                }
+                Err(error) => {
+                    let delay = error.retry_after().or_else(|| delays.next()).unwrap_or(LONG_POLL);
+                    tracing::warn!(error = chain(&error), "poll failed");
+                    self.link.note_failure(&error);
+                    tokio::time::sleep(delay).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for an identity, a confirmed first beat, the running phase and a free slot, all at once.
+    async fn until_work_is_wanted(&mut self) {
+        loop {
+            self.link.cell.available().await;
+            if self.pulse.wait_for(|pulse| pulse.resumed && !pulse.suspended).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            self.host.lifecycle.wait_for(|phase| *phase == Phase::Running).await;
+            self.host.sessions.free_slot().await;
+            let still = self.host.lifecycle.phase() == Phase::Running
+                && !self.pulse.borrow().suspended
+                && self.host.sessions.has_free_slot();
+            if still {
+                return;
+            }
+        }
+    }
+
+    async fn poll(&self) -> Result<PollResponse, ClientError> {
+        self.link
+            .call(|credentials| async move {
+                let wait = credentials.long_poll.then_some(LONG_POLL);
+                self.link.client.poll(&credentials.token, &credentials.worker_id, wait).await
+            })
+            .await
+    }
+
+    async fn take(&self, answer: PollResponse) {
+        for raw in answer.work {
+            match serde_json::from_str::<PollItem>(raw.get()) {
+                Ok(item) => {
+                    if answer.pre_claimed || self.claim(&item).await {
+                        self.accept(&item, raw);
+                    }
+                }
+                Err(error) => self.refuse_unreadable(raw, &error),
+            }
+        }
+    }
+
+    async fn claim(&self, item: &PollItem) -> bool {
+        let outcome = self
+            .link
+            .call(|credentials| async move {
+                let request = ClaimRequest { worker_id: credentials.worker_id.clone() };
+                self.link.client.claim(&credentials.token, item.session_id.as_str(), &request).await
+            })
+            .await;
+        match outcome {
+            Ok(answer) => answer.claimed,
+            Err(error) => {
+                tracing::warn!(session_id = %item.session_id, error = chain(&error), "claim failed");
+                false
+            }
+        }
+    }
+
+    fn accept(&self, item: &PollItem, raw: Box<RawValue>) {
+        let named = [item.repository.as_str(), item.project_name.as_str()];
+        let project = named.iter().find_map(|value| allowlist::find(&self.host.projects, value));
+        let repository = match project {
+            Some(project) => project.repository.clone(),
+            None => named.into_iter().find(|value| !value.is_empty()).unwrap_or_default().to_owned(),
+        };
+        let mut detail = item.detail();
+        detail.repository.clone_from(&repository);
+        detail.project_name = project.map_or_else(|| item.project_name.clone(), |project| project.id.clone());
+        tracing::info!(event = "claimed", sessionId = %item.session_id, attempt = item.attempt, "claimed");
+        if let Err(error) = self.host.accept_polled(item.spec(&repository), detail) {
+            self.refuse(item, raw, &error);
+        }
+    }
+
+    fn refuse(&self, item: &PollItem, raw: Box<RawValue>, error: &AcceptError) {
+        tracing::warn!(session_id = %item.session_id, error = chain(error), "session refused");
+        if matches!(error, AcceptError::Duplicate { .. }) {
+            if self.host.sessions.attempt(&item.session_id) == Some(item.attempt) {
+                // The same claim delivered twice: the session is running as it should.
+                return;
+            }
+            self.host.sessions.lease_lost(&item.session_id);
+        }
+        self.give_back(item.session_id.clone(), item.attempt, raw, format!("accept work failed: {}", chain(error)));
+    }
+
+    fn refuse_unreadable(&self, raw: Box<RawValue>, error: &serde_json::Error) {
+        tracing::warn!(%error, "unreadable work item");
+        if let Ok(bare) = serde_json::from_str::<BareItem>(raw.get()) {
+            self.give_back(bare.session_id, bare.attempt, raw, format!("unreadable work item: {error}"));
+        }
+    }
+
+    /// Nacks in the background: the next poll need not wait for it.
+    fn give_back(&self, id: SessionId, attempt: Option<u64>, work: Box<RawValue>, reason: String) {
+        let link = Arc::clone(&self.link);
+        self.host.tasks.spawn(async move {
+            for delay in backoff().take(NACK_TRIES) {
+                let outcome = link
+                    .call(|credentials| {
+                        let request = NackRequest {
+                            worker_id: credentials.worker_id.clone(),
+                            reason: reason.clone(),
+                            work: work.clone(),
+                            attempt,
+                        };
+                        let (link, id) = (&link, &id);
+                        async move { link.client.nack(&credentials.token, id.as_str(), &request).await }
+                    })
+                    .await;
+                match outcome {
+                    Ok(()) => return,
+                    Err(error) if error.is_retryable() => tokio::time::sleep(delay).await,
+                    Err(error) => {
+                        tracing::warn!(session_id = %id, error = chain(&error), "nack refused");
+                        return;
+                    }
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,245 @@
+//! The host's link to its control plane: who it is there, and how it gets back when it is rejected.
+//!
+//! | rejection | first try | then |
+//! |---|---|---|
+//! | 401 | refresh the token under the same worker id | on 404/405: register |
+//! | 404 | – | register |
+//!
+//! Any other failure of the refresh keeps the identity: an outage must not cost it. Full registrations after the
+//! first are at most one a minute. All of it is single-flight: a lane whose rejected pair is no longer current adopts
+//! the current one.
+
+use crate::credentials::{CredentialCache, CredentialCell, Credentials};
+use crate::errors::chain;
+use rensei_platform_client::{AuthFailure, ClientError, PlatformClient};
+use rensei_proto::Secret;
+use rensei_proto::control::{Registration, RegistrationState};
+use rensei_proto::platform::{RegisterRequest, RegisterResponse};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Shortest time between two full registrations of a registered host.
+const REGISTER_SPACING: Duration = Duration::from_secs(60);
+/// Clock difference worth telling the operator.
+const NOTEWORTHY_SKEW_SECONDS: i64 = 60;
+
+/// Client, identity and health of the connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) client: PlatformClient,
+    pub(crate) cell: CredentialCell,
+    pub(crate) url: String,
+    registration_token: Secret,
+    request: RegisterRequest,
+    cache: CredentialCache,
+    /// Serialises recovery; holds the time of the last full registration.
+    recovery: tokio::sync::Mutex<Option<Instant>>,
+    health: Mutex<Health>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    refused: bool,
+    last_error: Option<String>,
+    last_heartbeat_at: Option<String>,
+    clock_skew_seconds: Option<i64>,
+}
+
+/// What a link is made of.
+#[derive(Debug)]
+pub(crate) struct LinkParts {
+    pub(crate) client: PlatformClient,
+    pub(crate) url: String,
+    pub(crate) registration_token: Secret,
+    pub(crate) request: RegisterRequest,
+    pub(crate) cache: CredentialCache,
+}
+
+impl Link {
+    pub(crate) fn new(parts: LinkParts) -> Self {
+        Self {
+            client: parts.client,
+            cell: CredentialCell::new(),
+            url: parts.url,
+            registration_token: parts.registration_token,
+            request: parts.request,
+            cache: parts.cache,
+            recovery: tokio::sync::Mutex::new(None),
+            health: Mutex::default(),
+        }
+    }
+
+    /// Gets the first identity: the cached one, else by registering again and again.
+    pub(crate) async fn connect(&self) {
+        if let Some(cached) = self.cache.load() {
+            tracing::info!(event = "identity-cached", worker_id = cached.worker_id, "using cached identity");
+            self.cell.publish(&cached, remaining_life(&cached));
+            return;
+        }
+        let mut delays = backoff();
+        loop {
+            match self.register().await {
+                Ok(_credentials) => return,
+                Err(error) => {
+                    let delay = error.retry_after().or_else(|| delays.next()).unwrap_or(REGISTER_SPACING);
+                    tracing::warn!(error = chain(&error), retry_in_ms = millis(delay), "registration failed");
+                    self.note_failure(&error);
+                    tokio::time::sleep(delay).await;
+                }
+            }
+        }
+    }
+
+    async fn register(&self) -> Result<Arc<Credentials>, ClientError> {
+        let answer = self.client.register(&self.registration_token, &self.request).await.inspect_err(|error| {
+            self.health().refused = matches!(error.status(), Some(401 | 403));
+        })?;
+        Ok(self.adopt(&answer, "reregister"))
+    }
+
+    fn adopt(&self, answer: &RegisterResponse, how: &str) -> Arc<Credentials> {
+        self.cache.store(answer);
+        {
+            let mut health = self.health();
+            health.refused = false;
+            health.last_error = None;
+        }
+        tracing::info!(event = "runtime-token", how, worker_id = answer.worker_id, "[runtime-token] {how}");
+        self.cell.publish(answer, remaining_life(answer))
+    }
+
+    /// Replaces a rejected identity. `rejected` is the one the caller used; when it is no longer current, the current
+    /// one is returned without a call.
+    pub(crate) async fn recover(
+        &self,
+        rejected: &Credentials,
+        reason: AuthFailure,
+    ) -> Result<Arc<Credentials>, ClientError> {
+        let mut last_full = self.recovery.lock().await;
+        if let Some(current) = self.cell.current()
+            && current.generation != rejected.generation
+        {
+            return Ok(current);
+        }
+        tracing::warn!(event = "runtime-token", ?reason, worker_id = rejected.worker_id, "[runtime-token] rejected");
+        if reason != AuthFailure::WorkerNotFound {
+            match self.refresh(rejected).await {
+                Err(error) if matches!(error.status(), Some(404 | 405)) => {}
+                outcome => return outcome,
+            }
+        }
+        if let Some(at) = *last_full {
+            tokio::time::sleep_until(at + REGISTER_SPACING).await;
+        }
+        let outcome = self.register().await;
+        // Also after a failure: a platform that is in trouble gets no more than one a minute from us.
+        *last_full = Some(Instant::now());
+        outcome
+    }
+
+    /// Replaces the token ahead of its expiry.
+    pub(crate) async fn refresh_ahead(&self, current: &Credentials) -> Result<(), ClientError> {
+        let _single_flight = self.recovery.lock().await;
+        if self.cell.current().is_some_and(|now| now.generation != current.generation) {
+            return Ok(());
+        }
+        self.refresh(current).await.map(|_credentials| ())
+    }
+
+    async fn refresh(&self, current: &Credentials) -> Result<Arc<Credentials>, ClientError> {
+        let mut answer = self.client.refresh_token(&self.registration_token, &current.worker_id).await?;
+        answer.worker_id.clone_from(&current.worker_id);
+        if answer.heartbeat_interval == 0 {
+            answer.heartbeat_interval = millis(current.heartbeat_interval);
+        }
+        if answer.poll_interval == 0 {
+            answer.poll_interval = millis(current.poll_interval);
+        }
+        if answer.extensions.is_empty() && current.long_poll {
+            answer.extensions.push(rensei_proto::platform::EXTENSION_LONG_POLL.to_owned());
+        }
+        Ok(self.adopt(&answer, "refresh"))
+    }
+
+    /// Performs a call with the current identity, and once more with a recovered one when it was rejected.
+    pub(crate) async fn call<T, F>(&self, mut call: impl FnMut(Arc<Credentials>) -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let credentials = self.cell.available().await;
+        let error = match call(Arc::clone(&credentials)).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        match error.auth_failure() {
+            // A 403 means "known, but not allowed": another token would be refused as well.
+            Some(AuthFailure::AuthFailure) | None => Err(error),
+            Some(reason) => {
+                let recovered = self.recover(&credentials, reason).await?;
+                call(recovered).await
+            }
+        }
+    }
+
+    pub(crate) fn note_failure(&self, error: &ClientError) {
+        self.health().last_error = Some(chain(error));
+    }
+
+    pub(crate) fn note_heartbeat(&self, server_time: &str) {
+        let now = jiff::Timestamp::now();
+        let skew = server_time.parse::<jiff::Timestamp>().ok().map(|server| server.as_second() - now.as_second());
+        let mut health = self.health();
+        health.last_error = None;
+        health.last_heartbeat_at = Some(rensei_proto::rfc3339_seconds(now));
+        health.clock_skew_seconds = skew.filter(|seconds| seconds.abs() > NOTEWORTHY_SKEW_SECONDS);
+    }
+
+    /// What `host status` shows.
+    pub(crate) fn registration(&self) -> Registration {
+        let current = self.cell.current();
+        let health = self.health();
+        let state = match (&current, health.refused, &health.last_error) {
+            (_, true, _) => RegistrationState::Refused,
+            (None, false, _) => RegistrationState::Connecting,
+            (Some(_), false, None) => RegistrationState::Registered,
+            (Some(_), false, Some(_)) => RegistrationState::Unreachable,
+        };
+        Registration {
+            state,
+            url: self.url.clone(),
+            worker_id: current.map(|credentials| credentials.worker_id.clone()).unwrap_or_default(),
+            last_error: health.last_error.clone(),
+            last_heartbeat_at: health.last_heartbeat_at.clone(),
+            clock_skew_seconds: health.clock_skew_seconds,
+        }
+    }
+
+    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
+        // Plain data: a panic elsewhere cannot have left it half-changed in a way that matters.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Retry delays of all lanes: exponential with jitter, 1 s to 60 s.
+pub(crate) fn backoff() -> impl Iterator<Item = Duration> + Send {
+    use backon::BackoffBuilder as _;
+    backon::ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(Duration::from_secs(60))
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// What is left of a token by this machine's clock. `None` when unknown, or when the clocks plainly disagree: then the
+/// assumed life applies and a rejection repairs the rest.
+fn remaining_life(answer: &RegisterResponse) -> Option<Duration> {
+    let expires: jiff::Timestamp = answer.runtime_token_expires_at.as_deref()?.parse().ok()?;
+    let seconds = expires.as_second() - jiff::Timestamp::now().as_second();
+    u64::try_from(seconds).ok().filter(|left| *left > 0).map(Duration::from_secs)
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,258 @@
+//! Sessions on this host: admission, start, supervision, end, and what survives a crash.
+//!
+//! A session is in the [`table`] before its process exists and its [`record`] is on disk before that, so that at no
+//! point a process runs that nobody knows of. [`monitor`] owns one session from its start (or adoption) to its end.
+
+mod adopt;
+mod environment;
+mod monitor;
+mod output;
+mod record;
+mod report;
+mod start;
+mod table;
+
+pub(crate) use environment::EnvironmentParts;
+pub(crate) use table::StopCause;
+
+use crate::accept::AcceptError;
+use crate::config::Project;
+use crate::lifecycle::Lifecycle;
+use crate::link::Link;
+use crate::state::StateDir;
+use crate::tasks::Tasks;
+use rensei_proto::control::{SessionHandle, SessionView, StopResponse};
+use rensei_proto::platform::HeldSession;
+use rensei_proto::{SessionDetail, SessionId};
+use rensei_workarea::WorkareaManager;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use table::Table;
+use tokio::sync::watch;
+
+/// How long a stopped worker has between TERM and KILL.
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(10);
+/// Ended sessions that the host remembers, with their output.
+const KEPT_SESSIONS: usize = 500;
+
+/// Who sent a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Origin {
+    /// The control plane, which wants to hear of its end.
+    Platform,
+    /// Somebody on this machine.
+    Local,
+}
+
+/// What sessions need from the rest of the daemon.
+#[derive(Debug)]
+pub(crate) struct SessionParts {
+    pub(crate) state: StateDir,
+    pub(crate) workareas: WorkareaManager,
+    pub(crate) link: Option<Arc<Link>>,
+    pub(crate) projects: Arc<Vec<Project>>,
+    pub(crate) max_sessions: usize,
+    pub(crate) worker_command: Vec<OsString>,
+    pub(crate) environment: EnvironmentParts,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) tasks: Tasks,
+}
+
+/// All sessions of the host.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    parts: SessionParts,
+    table: Mutex<Table>,
+    /// Live sessions, for those who wait for a slot or for the last end.
+    live: watch::Sender<usize>,
+}
+
+/// What a heartbeat says of the host's sessions.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) active: usize,
+    pub(crate) sessions: Vec<HeldSession>,
+}
+
+impl Sessions {
+    pub(crate) fn new(parts: SessionParts) -> Arc<Self> {
+        Arc::new(Self { parts, table: Mutex::default(), live: watch::Sender::new(0) })
+    }
+
+    /// Runs `change` on the table and tells waiters when the number of live sessions changed.
+    fn with_table<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+        // The table is changed by small total functions; a panic in one leaves it as it was.
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = change(&mut table);
+        let live = table.live_count();
+        drop(table);
+        self.live.send_if_modified(|count| std::mem::replace(count, live) != live);
+        outcome
+    }
+
+    /// Sessions whose process has not ended, oldest first.
+    pub(crate) fn handles(&self) -> Vec<SessionHandle> {
+        self.with_table(|table| table.handles())
+    }
+
+    /// All that the host remembers, oldest first.
+    pub(crate) fn views(&self) -> Vec<SessionView> {
+        self.with_table(|table| table.views())
+    }
+
+    pub(crate) fn view(&self, id: &SessionId) -> Option<SessionView> {
+        self.with_table(|table| table.view(id))
+    }
+
+    pub(crate) fn live_count(&self) -> usize {
+        *self.live.borrow()
+    }
+
+    pub(crate) fn held(&self) -> Held {
+        self.with_table(|table| Held { active: table.live_count(), sessions: table.held() })
+    }
+
+    /// Attempt under which a live session was claimed; `None` when there is no such session.
+    pub(crate) fn attempt(&self, id: &SessionId) -> Option<Option<u64>> {
+        self.with_table(|table| table.entry(id).map(|entry| entry.detail.attempt))
+    }
+
+    pub(crate) fn has_free_slot(&self) -> bool {
+        self.live_count() < self.parts.max_sessions
+    }
+
+    /// Waits until a session could be accepted.
+    pub(crate) async fn free_slot(&self) {
+        let mut live = self.live.subscribe();
+        if live.wait_for(|count| *count < self.parts.max_sessions).await.is_err() {
+            // Unreachable while `self` holds the sender.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until no session is live.
+    pub(crate) async fn emptied(&self) {
+        let mut live = self.live.subscribe();
+        let _sender_is_ours = live.wait_for(|count| *count == 0).await;
+    }
+
+    /// The worker's view of a live session, with the current credentials.
+    pub(crate) fn detail(&self, id: &SessionId) -> Option<SessionDetail> {
+        let (mut detail, origin) =
+            self.with_table(|table| table.entry(id).map(|entry| (entry.detail.clone(), entry.origin)))?;
+        if origin == Origin::Platform
+            && let Some(link) = &self.parts.link
+        {
+            detail.platform_url.clone_from(&link.url);
+            if let Some(credentials) = link.cell.current() {
+                detail.worker_id.clone_from(&credentials.worker_id);
+                detail.auth_token = Some(credentials.token.clone());
+            }
+        }
+        Some(detail)
+    }
+
+    /// Asks one session to end. `None`: no session of that id is known.
+    pub(crate) fn stop(&self, id: &SessionId, reason: Option<String>) -> Option<StopResponse> {
+        let known = self.with_table(|table| table.view(id).is_some());
+        if !known {
+            return None;
+        }
+        let stopped = self.signal_stop(id, StopCause::Operator { reason });
+        Some(StopResponse {
+            session_id: id.clone(),
+            stopped,
+            mode: stopped.then(|| "operator-cancelled".to_owned()),
+            reason: (!stopped).then(|| "already ended".to_owned()),
+        })
+    }
+
+    /// The control plane gave the session to somebody else.
+    pub(crate) fn lease_lost(&self, id: &SessionId) {
+        self.signal_stop(id, StopCause::LeaseLost);
+    }
+
+    fn signal_stop(&self, id: &SessionId, cause: StopCause) -> bool {
+        self.with_table(|table| table.entry(id).is_some_and(|entry| entry.request_stop(cause)))
+    }
+
+    /// Asks every live session to end; the answer is how many.
+    pub(crate) fn stop_all(&self, cause: &StopCause) -> usize {
+        self.with_table(|table| table.live().filter(|entry| entry.request_stop(cause.clone())).count())
+    }
+
+    pub(crate) fn output_path(&self, id: &SessionId) -> Option<PathBuf> {
+        self.with_table(|table| table.view(id).map(|_| ()))?;
+        Some(self.directory(id).join(record::OUTPUT_FILE))
+    }
+
+    pub(crate) fn directory(&self, id: &SessionId) -> PathBuf {
+        self.parts.state.sessions().join(id.as_str())
+    }
+
+    /// The workarea of a live session, made on the first call.
+    pub(crate) async fn workarea(
+        &self,
+        id: &SessionId,
+    ) -> Result<rensei_proto::control::Workarea, crate::handle::AcquireError> {
+        use crate::handle::AcquireError;
+        let detail = self.detail(id).ok_or(AcquireError::UnknownSession)?;
+        let hints = self.hints(&detail.project_name);
+        let request = rensei_workarea::AcquireRequest {
+            session_id: id.clone(),
+            repository: detail.repository.clone(),
+            r#ref: detail.r#ref.clone(),
+            branch: detail.branch_name(),
+            hints,
+        };
+        let workarea = self.parts.workareas.acquire(request).await.map_err(AcquireError::Workarea)?;
+        tracing::info!(
+            event = "workarea-acquired",
+            session_id = %id,
+            acquire_path = workarea.acquire_path,
+            duration_ms = workarea.duration_ms,
+            "workarea acquired"
+        );
+        // The session may have ended meanwhile; then nobody else would give the workarea back.
+        if self.attempt(id).is_none() {
+            self.release_workarea(id).await;
+            return Err(AcquireError::UnknownSession);
+        }
+        Ok(workarea)
+    }
+
+    fn hints(&self, project: &str) -> rensei_workarea::GitHints {
+        let git = self.parts.projects.iter().find(|p| p.id == project).map(|p| p.git.clone()).unwrap_or_default();
+        rensei_workarea::GitHints { credential_helper: git.credential_helper, ssh_key: git.ssh_key }
+    }
+
+    pub(crate) async fn release_workarea(&self, id: &SessionId) {
+        if let Err(error) = self.parts.workareas.release(id).await {
+            tracing::warn!(session_id = %id, error = crate::errors::chain(&error), "workarea could not be released");
+        }
+    }
+
+    /// Accepts and starts a session.
+    pub(crate) fn accept(
+        self: &Arc<Self>,
+        spec: rensei_proto::SessionSpec,
+        detail: SessionDetail,
+        origin: Origin,
+    ) -> Result<SessionHandle, AcceptError> {
+        start::accept(self, spec, detail, origin)
+    }
+
+    /// Takes over what a predecessor left. Must be complete before the first accept.
+    pub(crate) async fn adopt(self: &Arc<Self>) {
+        adopt::adopt(self).await;
+    }
+
+    /// Carries output into the log and keeps it within bounds, until dropped.
+    pub(crate) async fn follow_output(self: Arc<Self>) {
+        output::follow(&self).await;
+    }
+}

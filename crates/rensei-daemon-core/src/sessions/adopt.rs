@@ -1,0 +1,124 @@
+//! Taking over what a predecessor left behind.
+//!
+//! | record says | process | then |
+//! |---|---|---|
+//! | ended, reported | – | remembered |
+//! | ended, not reported | – | reported |
+//! | running | same pid, start time and boot | supervised as before, exit code unknown |
+//! | starting | found by its marker | supervised as before |
+//! | starting | not found | never ran: forgotten; the first heartbeat gives it back to the queue |
+//! | running | gone | leftovers killed by their marker; ended with what the worker left, else as failed |
+//!
+//! Nothing is signalled by a pid alone: a pid may be somebody else's by now.
+
+use super::Sessions;
+use super::monitor::{Ended, Monitor, Watched, conclude, kill_marked, wind_up};
+use super::record::{self, Record};
+use super::table::Entry;
+use rensei_process::{ProcessIdentity, find_by_env};
+use rensei_proto::SessionId;
+use rensei_proto::control::SessionState;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) async fn adopt(sessions: &Arc<Sessions>) {
+    let mut records = record::load_all(&sessions.parts.state.sessions());
+    records.sort_by(|a, b| a.view.accepted_at.cmp(&b.view.accepted_at));
+    for record in records {
+        adopt_one(sessions, record).await;
+    }
+    release_strays(sessions).await;
+    let adopted = sessions.live_count();
+    if adopted > 0 {
+        tracing::info!(event = "sessions-adopted", count = adopted, "sessions of an earlier daemon taken over");
+    }
+}
+
+async fn adopt_one(sessions: &Arc<Sessions>, record: Record) {
+    let id = record.view.session_id.clone();
+    if record.view.state.is_ended() {
+        take_over_ended(sessions, record);
+    } else if let Some(identity) = surviving(&id, record.process.as_ref()).await {
+        supervise(sessions, record, identity);
+    } else if record.process.is_none() {
+        kill_marked(&id).await;
+        tracing::info!(session_id = %id, "session never started; forgotten");
+        record::remove(&sessions.directory(&id));
+    } else {
+        kill_marked(&id).await;
+        insert(sessions, record);
+        conclude(sessions, &id, &Ended { end: None, cause: None, adopted: true });
+        wind_up_later(sessions, id);
+    }
+}
+
+/// The worker's process, if it is alive.
+async fn surviving(id: &SessionId, recorded: Option<&ProcessIdentity>) -> Option<ProcessIdentity> {
+    if let Some(identity) = recorded {
+        return identity.is_alive().then(|| identity.clone());
+    }
+    // The daemon died between spawn and record: the worker is the marked process that leads its own group.
+    let wanted = id.to_string();
+    let pids = tokio::task::spawn_blocking(move || find_by_env("RENSEI_SESSION_ID", &wanted)).await.ok()?;
+    pids.into_iter()
+        .filter(|pid| rensei_process::leads_its_group(*pid))
+        .find_map(|pid| ProcessIdentity::of(pid).ok().filter(ProcessIdentity::is_alive))
+}
+
+fn take_over_ended(sessions: &Arc<Sessions>, record: Record) {
+    if record.view.reported || sessions.parts.link.is_none() {
+        if let Some(forgotten) = sessions.with_table(|table| table.remember(record.view)) {
+            record::remove(&sessions.directory(&forgotten));
+        }
+        return;
+    }
+    let id = record.view.session_id.clone();
+    insert(sessions, record);
+    wind_up_later(sessions, id);
+}
+
+fn supervise(sessions: &Arc<Sessions>, mut record: Record, identity: ProcessIdentity) {
+    record.view.adopted = true;
+    record.view.state = SessionState::Running;
+    record.view.pid = identity.pid;
+    let id = record.view.session_id.clone();
+    let elapsed = elapsed_since(&record.view.accepted_at);
+    tracing::info!(event = "session-adopted", session_id = %id, pid = identity.pid, "session adopted");
+    insert(sessions, record);
+    let monitor = sessions.with_table(|table| table.entry(&id).map(|entry| Monitor::of(sessions, entry)));
+    if let Some(monitor) = monitor {
+        sessions.parts.tasks.spawn(monitor.having_run(elapsed).run(Watched::Adopted(identity)));
+    }
+}
+
+fn insert(sessions: &Sessions, record: Record) {
+    let mut entry = Entry::new(record.view, record.detail, record.origin);
+    entry.max_duration_seconds = record.max_duration_seconds;
+    sessions.with_table(|table| table.insert(entry));
+}
+
+fn wind_up_later(sessions: &Arc<Sessions>, id: SessionId) {
+    let owned = Arc::clone(sessions);
+    sessions.parts.tasks.spawn(async move { wind_up(&owned, &id).await });
+}
+
+/// Wall-clock time since a record's timestamp; nothing when the clock went backwards.
+fn elapsed_since(accepted_at: &str) -> Duration {
+    let elapsed = accepted_at
+        .parse::<jiff::Timestamp>()
+        .map_or(0, |at| jiff::Timestamp::now().as_millisecond() - at.as_millisecond());
+    Duration::from_millis(u64::try_from(elapsed).unwrap_or(0))
+}
+
+/// Workareas and session directories that no session claims.
+async fn release_strays(sessions: &Sessions) {
+    let kept: HashSet<SessionId> = sessions.with_table(|table| {
+        [SessionState::Starting, SessionState::Running].into_iter().flat_map(|state| table.ids_in(state)).collect()
+    });
+    let workareas = sessions.parts.workareas.list().unwrap_or_default();
+    for stray in workareas.iter().filter(|id| !kept.contains(*id)) {
+        tracing::info!(session_id = %stray, "releasing the workarea of an ended session");
+        sessions.release_workarea(stray).await;
+    }
+}

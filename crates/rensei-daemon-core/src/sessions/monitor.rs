@@ -1,0 +1,257 @@
+//! One session from its start to its end.
+
+use super::record::{self, OUTPUT_FILE, Record};
+use super::table::{Entry, StopCause};
+use super::{Origin, STOP_GRACE, Sessions, report};
+use rensei_process::{End, GroupChild, ProcessGroup, ProcessIdentity, Signal, kill_by_env, output_log};
+use rensei_proto::SessionId;
+use rensei_proto::control::SessionState;
+use rensei_proto::outcome::SessionResult;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The process of a session.
+#[derive(Debug)]
+pub(super) enum Watched {
+    /// Started by this daemon: its exit status will be known.
+    Child(GroupChild),
+    /// Started by a predecessor: only its disappearance can be seen.
+    Adopted(ProcessIdentity),
+}
+
+impl Watched {
+    fn identity(&self) -> &ProcessIdentity {
+        match self {
+            Self::Child(child) => child.identity(),
+            Self::Adopted(identity) => identity,
+        }
+    }
+
+    fn group(&self) -> ProcessGroup {
+        ProcessGroup::of_leader(self.identity().pid)
+    }
+
+    /// Cancel-safe: waiting again continues where it was.
+    async fn gone(&mut self) -> Option<End> {
+        match self {
+            Self::Child(child) => child.wait().await.ok(),
+            Self::Adopted(identity) => {
+                identity.wait_gone().await;
+                None
+            }
+        }
+    }
+}
+
+/// Supervises one session.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    sessions: Arc<Sessions>,
+    id: SessionId,
+    origin: Origin,
+    stop: watch::Receiver<Option<StopCause>>,
+    limit: Option<Duration>,
+}
+
+/// How a session's process came to its end.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pub(super) end: Option<End>,
+    pub(super) cause: Option<StopCause>,
+    pub(super) adopted: bool,
+}
+
+impl Ended {
+    /// State on the wire: an end that the daemon brought about is `terminated`, unless the worker succeeded first.
+    fn state(&self, completed: bool) -> SessionState {
+        match (&self.cause, completed) {
+            (_, true) => SessionState::Completed,
+            (Some(_), false) => SessionState::Terminated,
+            (None, false) => SessionState::Failed,
+        }
+    }
+
+    /// Why, for people. `None` when the exit code says it all.
+    pub(super) fn reason(&self) -> Option<String> {
+        Some(match &self.cause {
+            Some(StopCause::Operator { reason: Some(reason) }) => format!("stopped by an operator: {reason}"),
+            Some(StopCause::Operator { reason: None }) => "stopped by an operator".to_owned(),
+            Some(StopCause::DaemonStop) => "stopped with the daemon".to_owned(),
+            Some(StopCause::DrainDeadline) => "stopped at the end of a drain".to_owned(),
+            Some(StopCause::TimeLimit { seconds }) => format!("ran longer than maxDurationSeconds ({seconds})"),
+            Some(StopCause::LeaseLost) => "the control plane gave the session to another host".to_owned(),
+            None if self.adopted => "ended after a restart of the daemon; its exit code is not known".to_owned(),
+            None => return None,
+        })
+    }
+}
+
+impl Monitor {
+    pub(super) fn of(sessions: &Arc<Sessions>, entry: &Entry) -> Self {
+        Self {
+            sessions: Arc::clone(sessions),
+            id: entry.view.session_id.clone(),
+            origin: entry.origin,
+            stop: entry.stop_requests(),
+            limit: entry.max_duration_seconds.map(Duration::from_secs),
+        }
+    }
+
+    /// The same with what is left of the time limit after `elapsed`.
+    pub(super) fn having_run(mut self, elapsed: Duration) -> Self {
+        self.limit = self.limit.map(|limit| limit.saturating_sub(elapsed));
+        self
+    }
+
+    /// Runs to the very end: process gone, leftovers gone, end reported, workarea back, record final.
+    pub(super) async fn run(mut self, mut process: Watched) {
+        self.save_record(Some(process.identity()));
+        let announced = (self.origin == Origin::Platform).then(|| {
+            let (sessions, id) = (Arc::clone(&self.sessions), self.id.clone());
+            tokio::spawn(async move { report::announce_running(&sessions, &id).await })
+        });
+        let ended = self.supervise(&mut process).await;
+        if let Some(task) = announced {
+            task.abort();
+        }
+        clear_leftovers(&self.id, process.group(), &ended).await;
+        conclude(&self.sessions, &self.id, &ended);
+        wind_up(&self.sessions, &self.id).await;
+    }
+
+    fn save_record(&self, process: Option<&ProcessIdentity>) {
+        save_record(&self.sessions, &self.id, process.cloned());
+    }
+
+    async fn supervise(&mut self, process: &mut Watched) -> Ended {
+        let adopted = matches!(process, Watched::Adopted(_));
+        let limit = self.limit;
+        // All three arms only wait; what they wait for stays observable when another one wins.
+        let cause = tokio::select! {
+            biased;
+            // First, so that a process that ended by itself is not called stopped.
+            end = process.gone() => return Ended { end, cause: None, adopted },
+            cause = stop_requested(&mut self.stop) => cause,
+            () = expired(limit) => StopCause::TimeLimit { seconds: limit.unwrap_or_default().as_secs() },
+        };
+        tracing::info!(session_id = %self.id, ?cause, "stopping session");
+        let group = process.group();
+        let end = stop_process(process, group).await;
+        Ended { end, cause: Some(cause), adopted }
+    }
+}
+
+async fn stop_requested(stop: &mut watch::Receiver<Option<StopCause>>) -> StopCause {
+    let cause = stop.wait_for(Option::is_some).await.ok().and_then(|cause| cause.clone());
+    match cause {
+        Some(cause) => cause,
+        // The entry outlives its monitor; if it did not, nobody could ask for a stop any more.
+        None => std::future::pending().await,
+    }
+}
+
+async fn expired(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// TERM to the group, grace, KILL to the group.
+async fn stop_process(process: &mut Watched, group: ProcessGroup) -> Option<End> {
+    signal(group, Signal::Terminate);
+    match tokio::time::timeout(STOP_GRACE, process.gone()).await {
+        Ok(end) => end,
+        Err(_elapsed) => {
+            signal(group, Signal::Kill);
+            process.gone().await
+        }
+    }
+}
+
+fn signal(group: ProcessGroup, signal: Signal) {
+    if let Err(error) = group.signal(signal) {
+        tracing::warn!(?group, ?signal, %error, "process group could not be signalled");
+    }
+}
+
+/// Ends what the worker left running. Its group is always looked at; processes that moved out of the group are
+/// searched for, which costs a walk over all processes, only when the worker did not end by itself.
+async fn clear_leftovers(id: &SessionId, group: ProcessGroup, ended: &Ended) {
+    if !group.is_empty() {
+        signal(group, Signal::Kill);
+    }
+    let ended_by_itself = ended.cause.is_none() && !ended.adopted && ended.end.is_some_and(|end| end.code().is_some());
+    if !ended_by_itself {
+        kill_marked(id).await;
+    }
+}
+
+/// Kills every process that carries the session's marker. A few rounds: one may be forking just now.
+pub(super) async fn kill_marked(id: &SessionId) {
+    for _round in 0..20 {
+        let wanted = id.to_string();
+        let found = tokio::task::spawn_blocking(move || kill_by_env("RENSEI_SESSION_ID", &wanted)).await;
+        if found.unwrap_or_default() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tracing::warn!(session_id = %id, "processes of an ended session are still there");
+}
+
+/// Frees the slot: from here on the session counts as ended.
+pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
+    let directory = sessions.directory(id);
+    let outcome = record::read_outcome(&directory, id);
+    let tail = if outcome.is_none() && !ended.end.is_some_and(End::success) { tail(sessions, id) } else { Vec::new() };
+    let state = sessions.with_table(|table| {
+        let entry = table.entry_mut(id)?;
+        let completed = match (&outcome, ended.end) {
+            (Some(outcome), _) => outcome.status == rensei_proto::SessionStatus::Completed,
+            (None, Some(end)) => end.success(),
+            (None, None) => false,
+        };
+        let reported = entry.origin == Origin::Local || outcome.as_ref().is_some_and(|outcome| outcome.reported);
+        let outcome = outcome.or_else(|| report::derived_outcome(entry, ended, tail));
+        let view = &mut entry.view;
+        view.state = ended.state(completed);
+        view.ended_at = Some(rensei_proto::rfc3339_millis(jiff::Timestamp::now()));
+        view.exit_code = ended.end.and_then(End::code);
+        view.signal = ended.end.and_then(End::signal);
+        view.reason = if completed { None } else { ended.reason() };
+        view.reported = reported;
+        view.outcome = outcome;
+        Some(view.state)
+    });
+    save_record(sessions, id, None);
+    if let Some(state) = state {
+        tracing::info!(event = "session-completed", session_id = %id, result = %state, "session ended");
+    }
+}
+
+/// Reports the end until it is accepted, gives the workarea back and closes the record.
+pub(super) async fn wind_up(sessions: &Arc<Sessions>, id: &SessionId) {
+    sessions.release_workarea(id).await;
+    report::terminal(sessions, id).await;
+    save_record(sessions, id, None);
+    if let Some(forgotten) = sessions.with_table(|table| table.retire(id)) {
+        record::remove(&sessions.directory(&forgotten));
+    }
+}
+
+fn tail(sessions: &Sessions, id: &SessionId) -> Vec<String> {
+    let path = sessions.directory(id).join(OUTPUT_FILE);
+    output_log::tail_lines(&path, SessionResult::TAIL_LINES, SessionResult::TAIL_LINE_BYTES).unwrap_or_default()
+}
+
+/// Writes what the table says. A disk that is full must not end sessions, so a failure is only logged.
+pub(super) fn save_record(sessions: &Sessions, id: &SessionId, process: Option<ProcessIdentity>) {
+    let record = sessions.with_table(|table| table.entry(id).map(|entry| Record::of(entry, process)));
+    if let Some(record) = record
+        && let Err(error) = record.save(&sessions.directory(id))
+    {
+        tracing::warn!(session_id = %id, %error, "session record could not be written");
+    }
+}

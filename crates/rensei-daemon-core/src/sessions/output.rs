@@ -1,0 +1,92 @@
+//! The workers' output: kept within bounds, and carried into the daemon's log.
+//!
+//! Workers write straight into their files, so nothing here can slow them down or lose what they wrote. The log gets
+//! a sample when a worker writes faster than people read; how much it left out is counted.
+
+use super::Sessions;
+use super::record::OUTPUT_FILE;
+use rensei_process::output_log;
+use rensei_proto::SessionId;
+use rensei_proto::control::SessionState;
+use std::collections::HashMap;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, io};
+
+const TICK: Duration = Duration::from_millis(250);
+/// Ticks between two looks at the size.
+const BOUND_EVERY: u32 = 8;
+/// Beginning of an oversized log that is kept.
+const KEEP_HEAD: u64 = 1 << 20;
+/// End of an oversized log that is kept.
+const KEEP_TAIL: u64 = 63 << 20;
+/// Bytes of one session that are carried per tick.
+const CARRY_BYTES: u64 = 16 * 1024;
+/// Lines of one session that are carried per tick.
+const CARRY_LINES: usize = 25;
+
+pub(super) async fn follow(sessions: &Sessions) {
+    let mut offsets: HashMap<SessionId, u64> = HashMap::new();
+    let mut ticks = 0_u32;
+    loop {
+        // Nothing runs: sleep until something does, so that an idle host is really idle.
+        if sessions.live.subscribe().wait_for(|live| *live > 0).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(TICK).await;
+        ticks = ticks.wrapping_add(1);
+        let running = sessions.with_table(|table| table.ids_in(SessionState::Running));
+        offsets.retain(|id, _| running.contains(id));
+        for id in running {
+            let path = sessions.directory(&id).join(OUTPUT_FILE);
+            let offset = offsets.entry(id.clone()).or_default();
+            if let Err(error) = carry(&id, &path, offset) {
+                tracing::debug!(session_id = %id, %error, "output not carried");
+            }
+            if ticks.is_multiple_of(BOUND_EVERY) {
+                bound(&id, &path);
+            }
+        }
+    }
+}
+
+fn carry(id: &SessionId, path: &Path, offset: &mut u64) -> io::Result<()> {
+    let mut file = fs::File::open(path)?;
+    let size = file.metadata()?.len();
+    if size <= *offset {
+        return Ok(());
+    }
+    file.seek(SeekFrom::Start(*offset))?;
+    let mut bytes = Vec::new();
+    file.take(CARRY_BYTES).read_to_end(&mut bytes)?;
+    // Up to the last complete line, unless one line fills the whole window.
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+    let mut carried = 0;
+    for line in bytes[..whole].split(|byte| *byte == b'\n').take(CARRY_LINES) {
+        carried += line.len() + 1;
+        let text = output_log::plain_line(line);
+        if !text.is_empty() {
+            tracing::info!(sessionID = %id, stream = "output", "[child output sessionID={id}] {text}");
+        }
+    }
+    let carried = u64::try_from(carried.min(whole)).unwrap_or(u64::MAX);
+    let behind = size - *offset - carried;
+    if behind > CARRY_BYTES {
+        tracing::info!(event = "dropped", sessionID = %id, bytes = behind, "output is in its file only");
+        *offset = size;
+    } else {
+        *offset += carried;
+    }
+    Ok(())
+}
+
+fn bound(id: &SessionId, path: &Path) {
+    match output_log::bound(path, KEEP_HEAD, KEEP_TAIL) {
+        Ok(Some(range)) => {
+            tracing::warn!(event = "dropped", sessionID = %id, from = range.start, to = range.end, "output log bounded");
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(session_id = %id, %error, "output log could not be bounded"),
+    }
+}

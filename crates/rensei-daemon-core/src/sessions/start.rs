@@ -1,0 +1,136 @@
+//! From an accepted session to a running process.
+
+use super::environment::{SessionVariables, compose, invalid_name};
+use super::monitor::{Monitor, Watched};
+use super::record::{OUTPUT_FILE, Record};
+use super::table::Entry;
+use super::{Origin, Sessions, record};
+use crate::accept::AcceptError;
+use crate::allowlist;
+use crate::config::Project;
+use crate::lifecycle::Phase;
+use rensei_process::{GroupChild, SpawnSpec, output_log, spawn_group};
+use rensei_proto::control::{SessionHandle, SessionState, SessionView};
+use rensei_proto::{SessionDetail, SessionId, SessionSpec};
+use std::io;
+use std::sync::Arc;
+
+/// Checks, reserves, starts. Nothing awaits in here, so a caller that goes away cannot leave a half-started session.
+pub(super) fn accept(
+    sessions: &Arc<Sessions>,
+    spec: SessionSpec,
+    detail: SessionDetail,
+    origin: Origin,
+) -> Result<SessionHandle, AcceptError> {
+    let project = reserve(sessions, &spec, detail, origin)?;
+    let id = spec.session_id.clone();
+    match start(sessions, &spec, &project) {
+        Ok(child) => Ok(commit(sessions, &id, child)),
+        Err(error) => {
+            sessions.with_table(|table| table.remove(&id));
+            record::remove(&sessions.directory(&id));
+            Err(error)
+        }
+    }
+}
+
+/// All checks in their order, and the slot, in one critical section.
+fn reserve(
+    sessions: &Sessions,
+    spec: &SessionSpec,
+    mut detail: SessionDetail,
+    origin: Origin,
+) -> Result<Project, AcceptError> {
+    let parts = &sessions.parts;
+    if let Some(name) = invalid_name(&spec.env) {
+        return Err(AcceptError::InvalidEnv { name: name.escape_debug().to_string() });
+    }
+    sessions.with_table(|table| {
+        // Read under the lock: a stop that comes later finds this session in the table.
+        let phase = parts.lifecycle.phase();
+        if phase != Phase::Running {
+            return Err(AcceptError::NotRunning { state: phase.name() });
+        }
+        table.check_admission(&spec.session_id, parts.max_sessions)?;
+        let project = allowlist::find(&parts.projects, &spec.repository)
+            .ok_or_else(|| AcceptError::NotAllowed { repository: spec.repository.clone() })?;
+        detail.repository.clone_from(&project.repository);
+        detail.project_name.clone_from(&project.id);
+        detail.auth_token = None;
+        let mut entry = Entry::new(first_view(&detail, project), detail, origin);
+        entry.max_duration_seconds = spec.max_duration_seconds.filter(|seconds| *seconds > 0);
+        table.insert(entry);
+        Ok(project.clone())
+    })
+}
+
+fn first_view(detail: &SessionDetail, project: &Project) -> SessionView {
+    SessionView {
+        session_id: detail.session_id.clone(),
+        state: SessionState::Starting,
+        pid: 0,
+        project_id: project.id.clone(),
+        repository: project.repository.clone(),
+        r#ref: detail.r#ref.clone(),
+        title: detail.title.clone(),
+        accepted_at: rensei_proto::rfc3339_millis(jiff::Timestamp::now()),
+        ended_at: None,
+        exit_code: None,
+        signal: None,
+        reason: None,
+        adopted: false,
+        reported: false,
+        outcome: None,
+    }
+}
+
+fn start(sessions: &Sessions, spec: &SessionSpec, project: &Project) -> Result<GroupChild, AcceptError> {
+    let parts = &sessions.parts;
+    let id = &spec.session_id;
+    let directory = sessions.directory(id);
+    let output = prepare(sessions, id).map_err(AcceptError::Prepare)?;
+    let current = parts.link.as_ref().and_then(|link| link.cell.current());
+    let env = compose(
+        &parts.environment,
+        SessionVariables {
+            spec,
+            repository: &project.repository,
+            project_id: &project.id,
+            worker_id: current.as_ref().map_or("", |credentials| credentials.worker_id.as_str()),
+            directory: &directory,
+        },
+    );
+    let Some((program, args)) = parts.worker_command.split_first() else {
+        return Err(AcceptError::Spawn(io::Error::new(io::ErrorKind::NotFound, "no worker command is configured")));
+    };
+    spawn_group(SpawnSpec { program: program.clone(), args: args.to_vec(), env, cwd: directory, output })
+        .map_err(AcceptError::Spawn)
+}
+
+/// The session's directory with its record and its empty output.
+fn prepare(sessions: &Sessions, id: &SessionId) -> io::Result<std::fs::File> {
+    let directory = sessions.directory(id);
+    // An earlier attempt of the same session may have left its own.
+    if directory.exists() {
+        std::fs::remove_dir_all(&directory)?;
+    }
+    std::fs::create_dir(&directory)?;
+    let record = sessions.with_table(|table| table.entry(id).map(|entry| Record::of(entry, None)));
+    if let Some(record) = record {
+        record.save(&directory)?;
+    }
+    output_log::create(&directory.join(OUTPUT_FILE))
+}
+
+fn commit(sessions: &Arc<Sessions>, id: &SessionId, child: GroupChild) -> SessionHandle {
+    let pid = child.pid();
+    let (handle, monitor) = sessions.with_table(|table| {
+        let entry = table.entry_mut(id).expect("a reservation is only removed by its own start or monitor");
+        entry.view.pid = pid;
+        entry.view.state = SessionState::Running;
+        (entry.handle(), Monitor::of(sessions, entry))
+    });
+    tracing::info!(event = "session-accepted", session_id = %id, pid, "session started");
+    sessions.parts.tasks.spawn(monitor.run(Watched::Child(child)));
+    handle
+}

@@ -1,0 +1,166 @@
+//! Who is here. Plain synchronous state; one lock around it makes admission atomic.
+
+use super::{KEPT_SESSIONS, Origin};
+use crate::accept::AcceptError;
+use rensei_proto::control::{SessionHandle, SessionState, SessionView};
+use rensei_proto::platform::HeldSession;
+use rensei_proto::{SessionDetail, SessionId};
+use std::collections::{HashMap, VecDeque};
+use tokio::sync::watch;
+
+/// Why the daemon ends a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StopCause {
+    /// Somebody asked for it.
+    Operator { reason: Option<String> },
+    /// The daemon itself is being stopped.
+    DaemonStop,
+    /// A drain ran out of time.
+    DrainDeadline,
+    /// The session ran as long as it may.
+    TimeLimit { seconds: u64 },
+    /// The control plane gave it to another host.
+    LeaseLost,
+}
+
+/// A live session, or one whose end is being wound up.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) view: SessionView,
+    /// Without credentials: those are added when it is asked for.
+    pub(crate) detail: SessionDetail,
+    pub(crate) origin: Origin,
+    pub(crate) max_duration_seconds: Option<u64>,
+    stop: watch::Sender<Option<StopCause>>,
+}
+
+impl Entry {
+    pub(crate) fn new(view: SessionView, detail: SessionDetail, origin: Origin) -> Self {
+        Self { view, detail, origin, max_duration_seconds: None, stop: watch::Sender::new(None) }
+    }
+
+    /// Leaves the first cause in place. False when the process has ended.
+    pub(crate) fn request_stop(&self, cause: StopCause) -> bool {
+        if self.view.state.is_ended() {
+            return false;
+        }
+        self.stop.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(cause);
+            }
+            first
+        });
+        true
+    }
+
+    pub(crate) fn stop_requests(&self) -> watch::Receiver<Option<StopCause>> {
+        self.stop.subscribe()
+    }
+
+    pub(crate) fn handle(&self) -> SessionHandle {
+        SessionHandle {
+            session_id: self.view.session_id.clone(),
+            pid: self.view.pid,
+            // The handle promises whole seconds; the view keeps milliseconds.
+            accepted_at: self.view.accepted_at.get(..19).map_or_else(String::new, |text| format!("{text}Z")),
+            state: self.view.state,
+        }
+    }
+}
+
+/// All sessions that the host knows.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// Live, and ended ones until their reports are out and their workareas back.
+    entries: HashMap<SessionId, Entry>,
+    /// Wound up, oldest first.
+    ended: VecDeque<SessionView>,
+}
+
+impl Table {
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().filter(|entry| !entry.view.state.is_ended())
+    }
+
+    pub(crate) fn live_count(&self) -> usize {
+        self.live().count()
+    }
+
+    pub(crate) fn entry(&self, id: &SessionId) -> Option<&Entry> {
+        self.entries.get(id)
+    }
+
+    pub(crate) fn entry_mut(&mut self, id: &SessionId) -> Option<&mut Entry> {
+        self.entries.get_mut(id)
+    }
+
+    /// The checks that depend on who is here. An ended session whose end is still being wound up keeps its id.
+    pub(crate) fn check_admission(&self, id: &SessionId, max: usize) -> Result<(), AcceptError> {
+        if self.entries.contains_key(id) {
+            return Err(AcceptError::Duplicate { id: id.to_string() });
+        }
+        let active = self.live_count();
+        if active >= max {
+            return Err(AcceptError::Full { active, max });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn insert(&mut self, entry: Entry) {
+        let id = entry.view.session_id.clone();
+        self.ended.retain(|view| view.session_id != id);
+        self.entries.insert(id, entry);
+    }
+
+    pub(crate) fn remove(&mut self, id: &SessionId) -> Option<Entry> {
+        self.entries.remove(id)
+    }
+
+    /// Moves a session to the ended ones; the answer is who must be forgotten for it.
+    pub(crate) fn retire(&mut self, id: &SessionId) -> Option<SessionId> {
+        let entry = self.entries.remove(id)?;
+        self.remember(entry.view)
+    }
+
+    /// Adds an ended session of an earlier run.
+    pub(crate) fn remember(&mut self, view: SessionView) -> Option<SessionId> {
+        self.ended.push_back(view);
+        if self.ended.len() > KEPT_SESSIONS { self.ended.pop_front().map(|view| view.session_id) } else { None }
+    }
+
+    pub(crate) fn view(&self, id: &SessionId) -> Option<SessionView> {
+        let live = self.entries.get(id).map(|entry| &entry.view);
+        live.or_else(|| self.ended.iter().rev().find(|view| view.session_id == *id)).cloned()
+    }
+
+    pub(crate) fn views(&self) -> Vec<SessionView> {
+        let mut views: Vec<_> =
+            self.ended.iter().chain(self.entries.values().map(|entry| &entry.view)).cloned().collect();
+        views.sort_by(|a, b| (&a.accepted_at, &a.session_id).cmp(&(&b.accepted_at, &b.session_id)));
+        views
+    }
+
+    pub(crate) fn handles(&self) -> Vec<SessionHandle> {
+        let mut live: Vec<_> = self.live().collect();
+        live.sort_by(|a, b| (&a.view.accepted_at, &a.view.session_id).cmp(&(&b.view.accepted_at, &b.view.session_id)));
+        live.into_iter().map(Entry::handle).collect()
+    }
+
+    /// Live sessions of the control plane, with their fencing numbers.
+    pub(crate) fn held(&self) -> Vec<HeldSession> {
+        let of_platform = self.entries.values().filter(|entry| entry.origin == Origin::Platform);
+        of_platform
+            .map(|entry| HeldSession { session_id: entry.view.session_id.to_string(), attempt: entry.detail.attempt })
+            .collect()
+    }
+
+    /// Sessions in `state`, for those who look after all of them.
+    pub(crate) fn ids_in(&self, state: SessionState) -> Vec<SessionId> {
+        self.entries
+            .values()
+            .filter(|entry| entry.view.state == state)
+            .map(|entry| entry.view.session_id.clone())
+            .collect()
+    }
+}
