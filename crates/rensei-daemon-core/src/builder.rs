@@ -12,7 +12,7 @@ use crate::state::{StateDir, StateError, StateLock};
 use crate::tasks::Tasks;
 use rensei_platform_client::{ClientError, PlatformClient};
 use rensei_proto::platform::{Provides, RegisterRequest};
-use rensei_workarea::{GitEnvironment, WorkareaError, WorkareaManager};
+use rensei_workarea::{GitEnvironment, WorkareaManager};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -36,9 +36,6 @@ pub enum BuildError {
     /// The control plane's URL is wrong.
     #[error("failed to use `orchestrator.url`")]
     Orchestrator(#[source] ClientError),
-    /// Workareas cannot be managed.
-    #[error("failed to open the workareas")]
-    Workareas(#[source] WorkareaError),
 }
 
 impl BuildError {
@@ -49,7 +46,6 @@ impl BuildError {
             Self::State(error) => Some(error.hint()),
             Self::Config(_) => Some("correct the file and run `rensei host run` again".to_owned()),
             Self::Orchestrator(error) => error.hint(),
-            Self::Workareas(error) => error.hint(),
         }
     }
 }
@@ -144,7 +140,7 @@ impl DaemonBuilder {
         let lock = state.lock().map_err(BuildError::State)?;
         let link = self.link(&config, &state)?.map(Arc::new);
         let git = GitEnvironment::new(git_environment(&self.environment));
-        let workareas = WorkareaManager::new(state.root(), git).map_err(BuildError::Workareas)?;
+        let workareas = WorkareaManager::new(state.root(), git);
         Ok(PreparedDaemon { builder: self, config, state, lock, link, workareas })
     }
 
@@ -196,9 +192,9 @@ impl DaemonBuilder {
 }
 
 /// Git sees the user's environment, but none of the host's own variables.
-fn git_environment(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn git_environment(environment: &BTreeMap<String, String>) -> BTreeMap<OsString, OsString> {
     let ours = |name: &str| name.starts_with("RENSEI_") || name.starts_with("DONMAI_") || name == "WORKER_API_KEY";
-    environment.iter().filter(|(name, _)| !ours(name)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    environment.iter().filter(|(name, _)| !ours(name)).map(|(k, v)| (k.into(), v.into())).collect()
 }
 
 /// A daemon that holds its state and lacks only the address of its control API.

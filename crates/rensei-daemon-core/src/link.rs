@@ -243,3 +243,141 @@ fn remaining_life(answer: &RegisterResponse) -> Option<Duration> {
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::extract::State;
+    use axum::http::StatusCode;
+    use axum::routing::post;
+    use axum::{Json, Router};
+    use serde_json::{Value, json};
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    /// A control plane that answers refresh as told and counts calls.
+    #[derive(Debug, Default)]
+    struct Script {
+        refresh_status: u16,
+        registrations: AtomicUsize,
+        refreshes: AtomicUsize,
+    }
+
+    async fn register(State(script): State<Arc<Script>>) -> Json<Value> {
+        let nth = script.registrations.fetch_add(1, SeqCst) + 1;
+        Json(json!({"workerId": format!("wkr_{nth}"), "runtimeToken": format!("token-{nth}")}))
+    }
+
+    async fn refresh(State(script): State<Arc<Script>>) -> (StatusCode, Json<Value>) {
+        let nth = script.refreshes.fetch_add(1, SeqCst) + 1;
+        let status = StatusCode::from_u16(script.refresh_status).unwrap();
+        (status, Json(json!({"runtimeToken": format!("fresh-{nth}"), "error": "as scripted"})))
+    }
+
+    struct Bench {
+        link: Arc<Link>,
+        script: Arc<Script>,
+        dir: tempfile::TempDir,
+    }
+
+    async fn bench(refresh_status: u16) -> Bench {
+        let script = Arc::new(Script { refresh_status, ..Script::default() });
+        let router = Router::new()
+            .route("/api/workers/register", post(register))
+            .route("/api/workers/{id}/refresh-token", post(refresh))
+            .with_state(Arc::clone(&script));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let dir = tempfile::tempdir().unwrap();
+        let link = Link::new(LinkParts {
+            client: PlatformClient::new(&url).unwrap(),
+            cache: CredentialCache::new(dir.path().join("daemon.jwt"), &url),
+            url,
+            registration_token: Secret::from("rsp_live_x"),
+            request: RegisterRequest::default(),
+        });
+        let bench = Bench { link: Arc::new(link), script, dir };
+        bench.link.connect().await;
+        bench
+    }
+
+    impl Bench {
+        fn counts(&self) -> (usize, usize) {
+            (self.script.registrations.load(SeqCst), self.script.refreshes.load(SeqCst))
+        }
+    }
+
+    #[tokio::test]
+    async fn expired_token_is_refreshed_under_the_same_worker_id_and_cached() {
+        let bench = bench(200).await;
+        let old = bench.link.cell.available().await;
+        let new = bench.link.recover(&old, AuthFailure::RuntimeTokenExpired).await.unwrap();
+        assert_eq!((new.worker_id.as_str(), new.token.expose()), ("wkr_1", "fresh-1"));
+        assert_eq!(bench.counts(), (1, 1));
+        let cached = std::fs::read_to_string(bench.dir.path().join("daemon.jwt")).unwrap();
+        assert!(cached.contains("fresh-1"), "{cached}");
+    }
+
+    #[tokio::test]
+    async fn missing_refresh_endpoint_leads_to_one_registration() {
+        for status in [404, 405] {
+            let bench = bench(status).await;
+            let old = bench.link.cell.available().await;
+            let new = bench.link.recover(&old, AuthFailure::Unauthorized).await.unwrap();
+            assert_eq!(new.worker_id, "wkr_2");
+            assert_eq!(bench.counts(), (2, 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn any_other_refresh_failure_keeps_the_identity() {
+        for status in [401, 403, 429, 500, 503] {
+            let bench = bench(status).await;
+            let old = bench.link.cell.available().await;
+            let error = bench.link.recover(&old, AuthFailure::Unauthorized).await.unwrap_err();
+            assert_eq!(error.status(), Some(status));
+            assert_eq!(bench.link.cell.available().await.worker_id, "wkr_1");
+            assert_eq!(bench.counts(), (1, 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn unknown_worker_registers_without_a_probe() {
+        let bench = bench(200).await;
+        let old = bench.link.cell.available().await;
+        let new = bench.link.recover(&old, AuthFailure::WorkerNotFound).await.unwrap();
+        assert_eq!(new.worker_id, "wkr_2");
+        assert_eq!(bench.counts(), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn lanes_that_are_rejected_together_recover_once() {
+        let bench = bench(200).await;
+        let old = bench.link.cell.available().await;
+        let lanes: Vec<_> = (0..8)
+            .map(|_| {
+                let (link, old) = (Arc::clone(&bench.link), Arc::clone(&old));
+                tokio::spawn(async move { link.recover(&old, AuthFailure::Unauthorized).await.unwrap().generation })
+            })
+            .collect();
+        for lane in lanes {
+            assert_eq!(lane.await.unwrap(), 2);
+        }
+        assert_eq!(bench.counts(), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_restart_is_the_same_worker() {
+        let bench = bench(200).await;
+        let again = Link::new(LinkParts {
+            client: PlatformClient::new(&bench.link.url).unwrap(),
+            cache: CredentialCache::new(bench.dir.path().join("daemon.jwt"), &bench.link.url),
+            url: bench.link.url.clone(),
+            registration_token: Secret::from("rsp_live_x"),
+            request: RegisterRequest::default(),
+        });
+        again.connect().await;
+        assert_eq!(again.cell.available().await.worker_id, "wkr_1");
+        assert_eq!(bench.counts(), (1, 0));
+    }
+}

@@ -203,13 +203,12 @@ impl Sessions {
         let detail = self.detail(id).ok_or(AcquireError::UnknownSession)?;
         let hints = self.hints(&detail.project_name);
         let request = rensei_workarea::AcquireRequest {
-            session_id: id.clone(),
             repository: detail.repository.clone(),
             r#ref: detail.r#ref.clone(),
             branch: detail.branch_name(),
             hints,
         };
-        let workarea = self.parts.workareas.acquire(request).await.map_err(AcquireError::Workarea)?;
+        let workarea = self.parts.workareas.acquire(id, request).await.map_err(AcquireError::Workarea)?;
         tracing::info!(
             event = "workarea-acquired",
             session_id = %id,
@@ -227,7 +226,7 @@ impl Sessions {
 
     fn hints(&self, project: &str) -> rensei_workarea::GitHints {
         let git = self.parts.projects.iter().find(|p| p.id == project).map(|p| p.git.clone()).unwrap_or_default();
-        rensei_workarea::GitHints { credential_helper: git.credential_helper, ssh_key: git.ssh_key }
+        rensei_workarea::GitHints { credential_helper: git.credential_helper, ssh_key: git.ssh_key.map(PathBuf::from) }
     }
 
     pub(crate) async fn release_workarea(&self, id: &SessionId) {

@@ -1,0 +1,306 @@
+//! Sessions with real processes on a host without a control plane.
+
+use rensei_daemon_core::{AcceptError, Daemon, DaemonHandle, Finished};
+use rensei_proto::SessionId;
+use rensei_proto::control::{DrainRequest, PostSession, SessionState, SessionView};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Far more than any step takes; reached only when something hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Host {
+    handle: DaemonHandle,
+    running: JoinHandle<Finished>,
+}
+
+fn write_config(root: &Path, max: usize) {
+    std::fs::create_dir_all(root).unwrap();
+    let yaml = format!(
+        "machine: {{id: test}}\ncapacity: {{maxConcurrentSessions: {max}}}\nprojects:\n- id: app\n  repository: /srv/app\n"
+    );
+    std::fs::write(root.join("daemon.yaml"), yaml).unwrap();
+}
+
+/// A daemon whose worker is `/bin/sh -c "$SCRIPT"`, the script coming from each session's environment.
+async fn start(root: &Path) -> Host {
+    if !root.join("daemon.yaml").exists() {
+        write_config(root, 8);
+    }
+    let command: Vec<OsString> = ["/bin/sh", "-c", "eval \"$SCRIPT\""].map(OsString::from).to_vec();
+    let environment = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+    let daemon = Daemon::builder(root.to_owned())
+        .worker_command(command)
+        .environment(environment)
+        .build()
+        .unwrap()
+        .with_control_url("http://127.0.0.1:1");
+    let handle = daemon.handle();
+    let running = tokio::spawn(daemon.run());
+    handle.wait_for_phase(|phase| matches!(phase, rensei_daemon_core::Phase::Running)).await;
+    Host { handle, running }
+}
+
+fn post(id: &str, script: &str, extra: serde_json::Value) -> PostSession {
+    let mut body = serde_json::json!({"sessionId": id, "repository": "app", "env": {"SCRIPT": script}});
+    body.as_object_mut().unwrap().extend(extra.as_object().cloned().unwrap_or_default());
+    serde_json::from_value(body).unwrap()
+}
+
+fn id(text: &str) -> SessionId {
+    SessionId::parse(text).unwrap()
+}
+
+impl Host {
+    async fn post(&self, id: &str, script: &str) -> Result<(), AcceptError> {
+        self.handle.post_session(post(id, script, serde_json::json!({}))).await.map(|_handle| ())
+    }
+
+    async fn ended(&self, id: &str) -> SessionView {
+        until(|| self.handle.session_view(&self::id(id)).filter(|view| view.state.is_ended())).await
+    }
+
+    async fn stop(self) -> Finished {
+        self.handle.stop();
+        tokio::time::timeout(PATIENCE, self.running).await.unwrap().unwrap()
+    }
+}
+
+/// Looks until there is something to see.
+async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Some(seen) = look() {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("condition is reached in time")
+}
+
+fn marked(id: &str) -> Vec<u32> {
+    rensei_process::find_by_env("RENSEI_SESSION_ID", id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    host.post("ok", "echo hello; exit 0").await.unwrap();
+    host.post("bad", "echo one; echo two >&2; exit 3").await.unwrap();
+    host.post("shot", "kill -9 $$").await.unwrap();
+    let (ok, bad, shot) = (host.ended("ok").await, host.ended("bad").await, host.ended("shot").await);
+    assert_eq!((ok.state, ok.exit_code), (SessionState::Completed, Some(0)));
+    assert_eq!((bad.state, bad.exit_code), (SessionState::Failed, Some(3)));
+    assert_eq!((shot.state, shot.signal), (SessionState::Failed, Some(9)));
+    let outcome = bad.outcome.unwrap();
+    assert_eq!(outcome.result.output_tail, ["one", "two"]);
+    assert!(outcome.error.unwrap().contains("exit code 3"));
+    let output = std::fs::read_to_string(host.handle.session_output(&id("ok")).unwrap()).unwrap();
+    assert_eq!(output, "hello\n");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_parallel_posts_to_four_slots_accept_exactly_four() {
+    let dir = tempfile::tempdir().unwrap();
+    write_config(dir.path(), 4);
+    let host = start(dir.path()).await;
+    let posts: Vec<_> = (0..16)
+        .map(|n| {
+            let handle = host.handle.clone();
+            tokio::spawn(
+                async move { handle.post_session(post(&format!("s{n}"), "sleep 60", serde_json::json!({}))).await },
+            )
+        })
+        .collect();
+    let mut accepted = 0;
+    for task in posts {
+        match task.await.unwrap() {
+            Ok(_) => accepted += 1,
+            Err(AcceptError::Full { active: 4, max: 4 }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!((accepted, host.handle.live_sessions().len()), (4, 4));
+    let finished = host.stop().await;
+    assert_eq!(finished.forced, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_in_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    write_config(dir.path(), 1);
+    let host = start(dir.path()).await;
+    let refused = host.handle.post_session(post("a", "true", serde_json::json!({"repository": "other"}))).await;
+    assert!(matches!(refused, Err(AcceptError::NotAllowed { .. })));
+    host.post("a", "sleep 60").await.unwrap();
+    assert!(matches!(host.post("a", "true").await, Err(AcceptError::Duplicate { .. })));
+    assert!(matches!(host.post("b", "true").await, Err(AcceptError::Full { .. })));
+    host.handle.pause().unwrap();
+    assert!(matches!(host.post("b", "true").await, Err(AcceptError::NotRunning { state: "paused" })));
+    host.handle.resume().unwrap();
+    assert!(host.handle.stop_session(&id("a"), Some("enough".to_owned())).unwrap().stopped);
+    let ended = host.ended("a").await;
+    assert_eq!(ended.state, SessionState::Terminated);
+    assert!(ended.reason.unwrap().contains("enough"));
+    assert!(host.handle.stop_session(&id("nobody"), None).is_none());
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_session_outlives_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    // Leaves one child in its group, then ends well.
+    host.post("tidy", "sleep 300 & exit 0").await.unwrap();
+    // Leaves one in another session, ignores TERM, and has to be killed.
+    host.post("wild", "setsid sleep 300 & trap '' TERM; echo up; while :; do sleep 0.1; done").await.unwrap();
+    assert_eq!(host.ended("tidy").await.state, SessionState::Completed);
+    let output = host.handle.session_output(&id("wild")).unwrap();
+    until(|| (std::fs::read_to_string(&output).ok()? == "up\n").then_some(())).await;
+    assert!(host.handle.stop_session(&id("wild"), None).unwrap().stopped);
+    assert_eq!(host.ended("wild").await.signal, Some(9));
+    until(|| (marked("tidy").is_empty() && marked("wild").is_empty()).then_some(())).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_limit_ends_a_session_as_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    let limited = post("slow", "sleep 300", serde_json::json!({"maxDurationSeconds": 1}));
+    host.handle.post_session(limited).await.unwrap();
+    let ended = host.ended("slow").await;
+    assert_eq!(ended.state, SessionState::Terminated);
+    let outcome = ended.outcome.unwrap();
+    assert_eq!(outcome.status, rensei_proto::SessionStatus::Failed);
+    assert!(outcome.error.unwrap().contains("maxDurationSeconds"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drain_waits_for_the_last_session_then_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    let go = dir.path().join("go");
+    host.post("last", &format!("while [ ! -e {} ]; do sleep 0.05; done", go.display())).await.unwrap();
+    host.handle.drain(DrainRequest::default()).unwrap();
+    assert!(matches!(host.post("late", "true").await, Err(AcceptError::NotRunning { state: "draining" })));
+    std::fs::write(go, "").unwrap();
+    let finished = tokio::time::timeout(PATIENCE, host.running).await.unwrap().unwrap();
+    assert_eq!(finished.forced, 0);
+    assert_eq!(host.handle.session_view(&id("last")).unwrap().state, SessionState::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drain_with_keep_alive_pauses_and_its_deadline_forces() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    host.post("endless", "sleep 300").await.unwrap();
+    host.handle.drain(DrainRequest { timeout_seconds: Some(1), keep_alive: true }).unwrap();
+    host.handle.wait_for_phase(|phase| matches!(phase, rensei_daemon_core::Phase::Paused)).await;
+    assert_eq!(host.ended("endless").await.state, SessionState::Terminated);
+    host.handle.resume().unwrap();
+    host.post("again", "true").await.unwrap();
+    host.ended("again").await;
+    assert_eq!(host.stop().await.forced, 1);
+}
+
+/// The daemon disappears without a word: its runtime is dropped, its processes stay.
+fn crash_with(root: &Path, sessions: &[(&str, &str)]) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let host = start(root).await;
+        for (id, script) in sessions {
+            host.post(id, script).await.unwrap();
+        }
+        for (id, _) in sessions {
+            let record = root.join("sessions").join(id).join("record.json");
+            until(|| std::fs::read_to_string(&record).ok()?.contains("\"process\"").then_some(())).await;
+        }
+        host.running.abort();
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+}
+
+#[test]
+fn survivors_of_a_crash_are_adopted_and_the_dead_are_buried() {
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    let waits = format!("while [ ! -e {} ]; do sleep 0.05; done; echo done", go.display());
+    crash_with(dir.path(), &[("survivor", &waits), ("victim", "sleep 300 & sleep 300")]);
+    let victim: u32 = {
+        let record = std::fs::read_to_string(dir.path().join("sessions/victim/record.json")).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+        u32::try_from(record["process"]["pid"].as_u64().unwrap()).unwrap()
+    };
+    // Only the leader dies, as by `kill -9` of the worker; its child stays behind.
+    let killed = std::process::Command::new("kill").args(["-9", &victim.to_string()]).status().unwrap();
+    assert!(killed.success());
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let host = start(dir.path()).await;
+        let survivor = host.handle.session_view(&id("survivor")).unwrap();
+        assert!(survivor.adopted && survivor.state == SessionState::Running, "{survivor:?}");
+        let buried = host.ended("victim").await;
+        assert_eq!(buried.outcome.unwrap().status, rensei_proto::SessionStatus::Failed);
+        until(|| marked("victim").is_empty().then_some(())).await;
+        std::fs::write(&go, "").unwrap();
+        assert!(host.ended("survivor").await.reason.unwrap().contains("exit code is not known"));
+        let output = std::fs::read_to_string(host.handle.session_output(&id("survivor")).unwrap()).unwrap();
+        assert_eq!(output, "done\n");
+        host.stop().await;
+    });
+}
+
+#[test]
+fn a_recycled_pid_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    crash_with(dir.path(), &[("old", "exec sleep 300")]);
+    for pid in marked("old") {
+        std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    }
+    // A stranger lives under the recorded pid now.
+    let mut stranger = std::process::Command::new("sleep").arg("300").spawn().unwrap();
+    let path = dir.path().join("sessions/old/record.json");
+    let mut record: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    record["process"]["pid"] = stranger.id().into();
+    std::fs::write(&path, record.to_string()).unwrap();
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let host = start(dir.path()).await;
+        assert!(host.ended("old").await.state.is_ended());
+        host.stop().await;
+    });
+    assert!(stranger.try_wait().unwrap().is_none(), "the stranger was not signalled");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_is_set_aside_and_the_rest_is_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    host.post("kept", "exit 0").await.unwrap();
+    host.post("torn", "exit 0").await.unwrap();
+    host.ended("kept").await;
+    host.ended("torn").await;
+    host.stop().await;
+    let torn = dir.path().join("sessions/torn/record.json");
+    let half = std::fs::read(&torn).unwrap();
+    std::fs::write(&torn, &half[..half.len() / 2]).unwrap();
+
+    let host = start(dir.path()).await;
+    assert_eq!(host.handle.session_view(&id("kept")).unwrap().state, SessionState::Completed);
+    assert!(host.handle.session_view(&id("torn")).is_none());
+    assert!(dir.path().join("sessions/.damaged-torn/record.json").exists());
+    host.stop().await;
+}
