@@ -26,7 +26,9 @@ mod session;
 pub use error_body::ErrorBody;
 pub use ids::{InvalidSessionId, SessionId};
 pub use secret::Secret;
-pub use session::{ModelProfile, ResolvedProfile, Resources, SessionDetail, SessionSpec, SessionStatus, StageBudget};
+pub use session::{
+    GitAccess, ModelProfile, ResolvedProfile, Resources, SessionDetail, SessionSpec, SessionStatus, StageBudget,
+};
 
 /// `User-Agent` of every request that a daemon or one of its workers sends to a control plane.
 pub const USER_AGENT: &str = concat!("rensei-daemon/", env!("CARGO_PKG_VERSION"));

@@ -172,6 +172,9 @@ pub struct SessionDetail {
     /// Context of the parent issue.
     #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
     pub parent_context: String,
+    /// How to access the repository. *Extension.*
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub git: Option<GitAccess>,
     /// Branch to create and push; empty means `agent/<sessionId>`.
     #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
     pub branch: String,
@@ -233,6 +236,7 @@ impl SessionDetail {
             title: String::new(),
             mention_context: String::new(),
             parent_context: String::new(),
+            git: None,
             branch: String::new(),
             resolved_profile: None,
             model_profile: None,
@@ -260,6 +264,18 @@ impl SessionDetail {
         let from_profile = self.resolved_profile.as_ref().map(|p| p.provider.trim());
         from_model.into_iter().chain(from_profile).find(|name| !name.is_empty()).unwrap_or("claude")
     }
+}
+
+/// How a project's repository wants to be accessed: names of programs and files on the host, no secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GitAccess {
+    /// Value for git's `credential.helper`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub credential_helper: Option<String>,
+    /// Path of a private key for ssh remotes.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub ssh_key: Option<String>,
 }
 
 /// Agent runtime and its settings, chosen by the control plane.

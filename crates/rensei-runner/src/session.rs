@@ -1,0 +1,181 @@
+//! One session from its detail to its outcome.
+
+use crate::activity::Activities;
+use crate::budget::Budget;
+use crate::conclusion::Conclusion;
+use crate::drive::{self, Cut, Observed};
+use crate::interrupt::{Interrupt, Interrupts};
+use crate::link::Link;
+use crate::preflight::{Prepared, Start};
+use crate::publish::{self, Publication};
+use crate::runtime::{self, AgentRuntime, AgentSpec, Failure, RuntimeError};
+use crate::task::Task;
+use crate::{agent_env, lease, prompt, text};
+use rensei_control_api::ControlError;
+use rensei_proto::control::Workarea;
+use rensei_proto::{SessionDetail, SessionStatus};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the end waits for a report of progress that is still on its way.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// What all steps of a session share.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) detail: SessionDetail,
+    pub(crate) link: Option<Arc<Link>>,
+    pub(crate) interrupts: Interrupts,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) activities: Activities,
+    start: Start,
+    _lease: Option<Task<()>>,
+}
+
+/// A workarea that is being made.
+type Pending = Task<Result<Workarea, ControlError>>;
+
+/// Runs the session. Returns when nothing more happens in the workarea and everything but the end has been reported.
+pub(crate) async fn run(prepared: Prepared, interrupts: Interrupts) -> Conclusion {
+    let Prepared { detail, link, workarea, env, raw_output, start, .. } = prepared;
+    let session = Session {
+        _lease: link.clone().map(|link| keep_lease(link, interrupts.clone())),
+        activities: Activities::start(link.clone(), detail.provider()),
+        detail,
+        link,
+        interrupts,
+        env,
+        start,
+    };
+    let conclusion = session.conclude(workarea, raw_output).await;
+    session.activities.close().await;
+    conclusion
+}
+
+fn keep_lease(link: Arc<Link>, interrupts: Interrupts) -> Task<()> {
+    Task::spawn(async move {
+        let interrupt = lease::keep(&link).await;
+        interrupts.raise(interrupt);
+    })
+}
+
+impl Session {
+    async fn conclude(&self, pending: Pending, raw_output: Option<std::fs::File>) -> Conclusion {
+        let runtime = match runtime::resolve(&self.detail, &self.env) {
+            Ok(runtime) => runtime,
+            Err(error) => return Conclusion::failed(start_failure(&error)),
+        };
+        let workarea = match self.interrupts.guard(pending).await {
+            Ok(Ok(workarea)) => workarea,
+            Ok(Err(error)) => return Conclusion::failed(provision_failure(&error)),
+            Err(interrupt) => return Conclusion::interrupted(interrupt),
+        };
+        let conclusion = self.work(runtime.as_ref(), &workarea, raw_output).await;
+        conclusion.in_workarea(&workarea)
+    }
+
+    /// Runs the agent in its workarea and publishes what it left.
+    async fn work(
+        &self,
+        runtime: &dyn AgentRuntime,
+        workarea: &Workarea,
+        raw_output: Option<std::fs::File>,
+    ) -> Conclusion {
+        let agent = match runtime.spawn(self.spec(workarea, raw_output)) {
+            Ok(agent) => agent,
+            Err(error) => return Conclusion::failed(start_failure(&error)),
+        };
+        let running = self.announce(SessionStatus::Running, workarea);
+        self.announce_workarea(workarea);
+        let budget = Budget::new(&self.detail, self.start.monotonic);
+        let observed = drive::follow(agent, budget, &self.interrupts, &self.activities).await;
+        settle(running).await;
+        self.finish(observed, workarea).await
+    }
+
+    fn spec(&self, workarea: &Workarea, raw_output: Option<std::fs::File>) -> AgentSpec {
+        AgentSpec {
+            session_id: self.detail.session_id.to_string(),
+            workarea: PathBuf::from(&workarea.path),
+            prompt: prompt::prompt(&self.detail),
+            env: agent_env::compose(&self.env, &self.detail),
+            raw_output,
+        }
+    }
+
+    /// Publishes unless the agent was cut off. Work that is lost with a failed agent helps nobody, so a failure by
+    /// itself does not keep it from being pushed.
+    async fn finish(&self, observed: Observed, workarea: &Workarea) -> Conclusion {
+        let publication = match &observed.cut {
+            Some(Cut::Interrupted(interrupt)) => return Conclusion::interrupted(interrupt.clone()).after(observed),
+            Some(Cut::Breached(breach)) => {
+                let failure = Failure { mode: breach.failure_mode, message: breach.message.clone() };
+                return Conclusion::failed(failure).after(observed);
+            }
+            None => self.publish(&observed, workarea).await,
+        };
+        match publication {
+            Err(interrupt) => Conclusion::interrupted(interrupt).after(observed),
+            Ok(Publication { state, failure }) => {
+                let failure = join(observed.end.failure.clone(), failure);
+                let conclusion = failure.map_or_else(Conclusion::completed, Conclusion::failed);
+                conclusion.after(observed).with(state)
+            }
+        }
+    }
+
+    async fn publish(&self, observed: &Observed, workarea: &Workarea) -> Result<Publication, Interrupt> {
+        let publication = self.interrupts.guard(publish::publish(self, &observed.end, workarea)).await?;
+        match &publication.failure {
+            Some(_) => self.interrupts.imminent().await.map_or(Ok(publication), Err),
+            None => Ok(publication),
+        }
+    }
+
+    fn announce_workarea(&self, workarea: &Workarea) {
+        let commit: String = workarea.commit.chars().take(12).collect();
+        let content = format!("workarea at {commit} on branch {}", workarea.branch);
+        self.activities.step("workarea", &content, Duration::from_millis(workarea.duration_ms));
+    }
+
+    /// Reports progress in the background. Best effort: the session's end says it all anyway.
+    pub(crate) fn announce(&self, status: SessionStatus, workarea: &Workarea) -> Option<Task<()>> {
+        let link = self.link.clone()?;
+        let mut request = link.status_request(status);
+        request.worktree_path = Some(workarea.path.clone());
+        Some(Task::spawn(async move {
+            if let Err(error) = link.status(&request).await {
+                tracing::debug!(error = text::chain(&error), %status, "progress was not accepted");
+            }
+        }))
+    }
+}
+
+/// Lets a report arrive before the next one leaves, so that they are accepted in order.
+pub(crate) async fn settle(report: Option<Task<()>>) {
+    if let Some(report) = report {
+        let _given_up = timeout(SETTLE, report).await;
+    }
+}
+
+fn start_failure(error: &RuntimeError) -> Failure {
+    Failure { mode: error.failure_mode(), message: text::chain(error) }
+}
+
+fn provision_failure(error: &ControlError) -> Failure {
+    let message = format!("failed to get a workarea: {}", text::chain(error));
+    Failure { mode: "worktree-provision", message: text::with_hint(message, error.hint()) }
+}
+
+/// The agent's failure is the session's; that its work could not be published either is added to it.
+fn join(agent: Option<Failure>, publication: Option<Failure>) -> Option<Failure> {
+    match (agent, publication) {
+        (Some(agent), Some(publication)) => {
+            Some(Failure { message: format!("{}; {}", agent.message, publication.message), ..agent })
+        }
+        (agent, publication) => agent.or(publication),
+    }
+}

@@ -1,0 +1,9 @@
+//! Sessions from start to end: real agents, real git, and a scripted daemon and control plane on loopback.
+
+mod agents;
+mod control;
+mod fixture;
+mod flow;
+mod plane;
+mod reporting;
+mod stub;
