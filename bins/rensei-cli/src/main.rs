@@ -1,3 +1,7 @@
-//! The rensei command
+//! The `rensei` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rensei_cli::main_rensei()
+}

@@ -1,3 +1,7 @@
-//! Thin binary.
+//! The host daemon alone: `rensei-daemon` is `rensei host run`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rensei_cli::main_daemon()
+}

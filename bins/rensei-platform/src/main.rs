@@ -1,3 +1,7 @@
-//! Thin binary.
+//! The control plane alone: `rensei-platform init` and `rensei-platform serve`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rensei_cli::main_platform()
+}

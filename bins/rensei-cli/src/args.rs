@@ -1,0 +1,117 @@
+//! What can be typed: one module per noun.
+
+pub(crate) mod agent;
+pub(crate) mod demo;
+pub(crate) mod host;
+pub(crate) mod platform;
+pub(crate) mod session;
+mod value;
+
+use crate::output::ColorChoice;
+use clap::{Args, Parser, Subcommand};
+
+/// A worker host for AI coding agents.
+///
+/// Sessions are dispatched to this machine, run in their own git checkout and process group, and push their result.
+/// Start with `rensei demo`: it shows the whole loop in a temporary directory.
+#[derive(Debug, Parser)]
+#[command(name = "rensei", version, propagate_version = true, arg_required_else_help = true)]
+#[command(subcommand_required = true, infer_long_args = false)]
+pub(crate) struct RenseiArgs {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The host daemon: takes sessions from a control plane and runs them on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "rensei-daemon", version)]
+pub(crate) struct DaemonArgs {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(flatten)]
+    pub(crate) run: host::RunArgs,
+}
+
+/// The self-hosted control plane: queues sessions and hands them to hosts.
+#[derive(Debug, Parser)]
+#[command(name = "rensei-platform", version, propagate_version = true, arg_required_else_help = true)]
+#[command(subcommand_required = true)]
+pub(crate) struct PlatformBinArgs {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: platform::PlatformCommand,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_display_order = 900)]
+pub(crate) struct GlobalArgs {
+    /// When to use colour. `NO_COLOR` in the environment means never.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Global options")]
+    pub(crate) color: ColorChoice,
+    /// Say more on stderr; twice for debugging.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub(crate) verbose: u8,
+}
+
+/// Commands of `rensei`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// See the whole loop run in a temporary directory.
+    Demo(demo::DemoArgs),
+    /// Manage the daemon on this machine.
+    #[command(subcommand)]
+    Host(host::HostCommand),
+    /// Old name of `host`.
+    #[command(subcommand, hide = true)]
+    Daemon(host::HostCommand),
+    /// Dispatch sessions and look at them.
+    #[command(subcommand)]
+    Session(session::SessionCommand),
+    /// Run your own control plane.
+    #[command(subcommand)]
+    Platform(platform::PlatformCommand),
+    /// What the daemon starts for each session.
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
+    /// Print a completion script for your shell.
+    Completions(CompletionsArgs),
+}
+
+/// Flags of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Shell to complete in.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn definitions_are_consistent() {
+        RenseiArgs::command().debug_assert();
+        DaemonArgs::command().debug_assert();
+        PlatformBinArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        fn check(command: &clap::Command) {
+            for sub in command.get_subcommands() {
+                assert!(sub.get_about().is_some(), "{} has no description", sub.get_name());
+                for arg in sub.get_arguments() {
+                    let described = arg.get_help().is_some() || ["help", "version"].contains(&arg.get_id().as_str());
+                    assert!(described, "{} {} has no description", sub.get_name(), arg.get_id());
+                }
+                check(sub);
+            }
+        }
+        check(&RenseiArgs::command());
+    }
+}

@@ -1,0 +1,112 @@
+//! `rensei host`.
+
+use super::value;
+use clap::{Args, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Commands of this machine's daemon.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    /// Run the daemon in the foreground.
+    Run(RunArgs),
+    /// Show whether the daemon runs and what it does.
+    Status(StatusArgs),
+    /// Stop accepting new sessions; what runs goes on.
+    Pause(AddressArgs),
+    /// Accept sessions again. Also cancels a drain.
+    Resume(AddressArgs),
+    /// Finish what runs, then end the daemon.
+    Drain(DrainArgs),
+    /// End the daemon now; what runs is interrupted.
+    Stop(AddressArgs),
+    /// Show the daemon's log.
+    Logs(LogsArgs),
+}
+
+/// Where the daemon's control API is.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct AddressArgs {
+    /// Address of the daemon's control API [default: RENSEI_DAEMON_URL, else 127.0.0.1].
+    #[arg(long, value_name = "ADDR", help_heading = "Daemon")]
+    pub(crate) host: Option<String>,
+    /// Its port [default: RENSEI_DAEMON_URL, else 7734].
+    #[arg(long, value_name = "PORT", help_heading = "Daemon")]
+    pub(crate) port: Option<u16>,
+}
+
+/// Flags of `host run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Configuration file [default: <state root>/daemon.yaml].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Cached credentials [default: <state root>/daemon.jwt].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwt_path: Option<PathBuf>,
+    /// Loopback address of the control API.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    pub(crate) host: String,
+    /// Port of the control API; 0 picks a free one and prints it.
+    #[arg(long, value_name = "PORT", default_value_t = rensei_proto::control::DEFAULT_PORT)]
+    pub(crate) port: u16,
+    /// Never ask questions. There is nothing to ask yet: a missing configuration means defaults.
+    #[arg(long)]
+    pub(crate) skip_wizard: bool,
+    /// Program to start for each session instead of `rensei agent run`.
+    #[arg(long, value_name = "PROGRAM", help_heading = "Advanced")]
+    pub(crate) worker_command: Option<PathBuf>,
+    /// Argument of that program; repeatable.
+    #[arg(
+        long,
+        value_name = "ARG",
+        requires = "worker_command",
+        allow_hyphen_values = true,
+        help_heading = "Advanced"
+    )]
+    pub(crate) worker_arg: Vec<OsString>,
+    /// End when this process is gone.
+    #[arg(long, value_name = "PID", hide = true)]
+    pub(crate) stop_with: Option<u32>,
+}
+
+/// Flags of `host status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) address: AddressArgs,
+}
+
+/// Flags of `host drain`.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// Longest wait before what is left is forced; 0: as configured.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = value::duration)]
+    pub(crate) timeout: Duration,
+    /// Keep the daemon up, paused, when it is drained.
+    #[arg(long)]
+    pub(crate) keep_alive: bool,
+    #[command(flatten)]
+    pub(crate) address: AddressArgs,
+}
+
+/// Flags of `host logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Log file [default: <state root>/daemon.log].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Go on with new lines as they arrive.
+    #[arg(short = 'F', long)]
+    pub(crate) follow: bool,
+    /// Number of lines; 0 means all.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub(crate) lines: usize,
+    /// Print the lines as they are in the file.
+    #[arg(long)]
+    pub(crate) raw: bool,
+}

@@ -1,0 +1,85 @@
+//! What the commands do: one module per command.
+
+mod agent;
+mod completions;
+mod demo;
+pub(crate) mod host;
+pub(crate) mod platform;
+mod session;
+
+use crate::args::Command;
+use crate::args::agent::AgentCommand;
+use crate::env::Environment;
+use crate::error::{CommandError, CommandResult};
+use crate::output::Output;
+use crate::state_root;
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What every command gets.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The process environment.
+    pub(crate) env: Environment,
+    /// stdout and stderr.
+    pub(crate) output: Output,
+    /// How often `-v` was given.
+    pub(crate) verbose: u8,
+}
+
+impl Context {
+    /// Path of the state root, whether it exists or not. Warns once when it is the predecessor's.
+    pub(crate) fn state_root(&self) -> CommandResult<PathBuf> {
+        let root = state_root::resolve(&self.env)?;
+        if let Some(warning) = root.warning {
+            self.output.warn(warning);
+        }
+        Ok(root.path)
+    }
+
+    /// `path` with a leading `~/` expanded.
+    pub(crate) fn expand(&self, path: PathBuf) -> PathBuf {
+        match (path.strip_prefix("~"), self.env.get_os("HOME")) {
+            (Ok(rest), Some(home)) => PathBuf::from(home).join(rest),
+            _ => path,
+        }
+    }
+}
+
+/// Runs one command of `rensei`.
+pub(crate) fn run(context: &Context, command: Command) -> CommandResult<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::run(context, args),
+        Command::Host(command) => host::run(context, command),
+        Command::Daemon(command) => {
+            context.output.warn("`rensei daemon` is now `rensei host`; the old name will go away");
+            host::run(context, command)
+        }
+        Command::Session(command) => session::run(context, command),
+        Command::Platform(command) => platform::run(context, command),
+        Command::Agent(AgentCommand::Run(args)) => agent::run(context, args),
+        Command::Completions(args) => completions::run(context, &args),
+    }
+}
+
+/// Runs a client command: one thread is enough, and starts fastest.
+pub(crate) fn block_on<T>(job: impl Future<Output = CommandResult<T>>) -> CommandResult<T> {
+    finish(tokio::runtime::Builder::new_current_thread().enable_all().build(), job)
+}
+
+/// Runs a server.
+pub(crate) fn block_on_threads<T>(job: impl Future<Output = CommandResult<T>>) -> CommandResult<T> {
+    finish(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build(), job)
+}
+
+fn finish<T>(
+    runtime: std::io::Result<tokio::runtime::Runtime>,
+    job: impl Future<Output = CommandResult<T>>,
+) -> CommandResult<T> {
+    let runtime = runtime.map_err(|error| CommandError::context("failed to start the runtime", error))?;
+    let result = runtime.block_on(job);
+    // Threads that still read a pipe or a file must not hold up the end of the program.
+    runtime.shutdown_background();
+    result
+}

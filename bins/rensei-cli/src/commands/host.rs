@@ -1,0 +1,27 @@
+//! `rensei host`.
+
+mod action;
+pub(crate) mod client;
+mod drain;
+mod logs;
+pub(crate) mod run;
+mod status;
+
+use super::{Context, block_on};
+use crate::args::host::HostCommand;
+use crate::error::CommandResult;
+use action::Action;
+use std::process::ExitCode;
+
+/// Runs one command of this machine's daemon.
+pub(super) fn run(context: &Context, command: HostCommand) -> CommandResult<ExitCode> {
+    match command {
+        HostCommand::Run(args) => run::run(context, args),
+        HostCommand::Status(args) => block_on(status::run(context, args)),
+        HostCommand::Pause(address) => block_on(action::run(context, Action::Pause, address)),
+        HostCommand::Resume(address) => block_on(action::run(context, Action::Resume, address)),
+        HostCommand::Drain(args) => block_on(drain::run(context, args)),
+        HostCommand::Stop(address) => block_on(action::run(context, Action::Stop, address)),
+        HostCommand::Logs(args) => block_on(logs::run(context, args)),
+    }
+}

@@ -1,0 +1,158 @@
+//! The daemon of this machine, as the other commands see it.
+
+use crate::args::host::AddressArgs;
+use crate::commands::Context;
+use crate::error::{CommandError, CommandResult};
+use rensei_control_api::{ControlClient, ControlError, OutputQuery};
+use rensei_proto::SessionId;
+use rensei_proto::control::{
+    ActionResponse, DEFAULT_PORT, DrainRequest, PostSession, SessionHandle, SessionView, Status, StopResponse,
+};
+
+/// Client of the control API whose errors name the next step.
+#[derive(Debug)]
+pub(crate) struct HostClient {
+    client: ControlClient,
+    url: String,
+}
+
+impl HostClient {
+    /// The daemon at the given address.
+    pub(crate) fn new(context: &Context, address: &AddressArgs) -> CommandResult<Self> {
+        Self::at(url(context, address))
+    }
+
+    /// The daemon at `url`.
+    pub(crate) fn at(url: String) -> CommandResult<Self> {
+        let client = ControlClient::new(&url).map_err(|error| {
+            CommandError::usage(format!("cannot use the daemon's address `{url}`: {error}"))
+                .hint("use --host and --port, or set RENSEI_DAEMON_URL to a URL such as http://127.0.0.1:7734")
+        })?;
+        Ok(Self { client, url })
+    }
+
+    /// Base URL of the control API.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What the daemon says of itself; `None` when nothing listens.
+    pub(crate) async fn status_if_running(&self) -> CommandResult<Option<Status>> {
+        match self.client.status().await {
+            Ok(status) => Ok(Some(status)),
+            Err(ControlError::NotRunning { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// What the daemon says of itself.
+    pub(crate) async fn status(&self) -> CommandResult<Status> {
+        self.client.status().await.map_err(failed)
+    }
+
+    /// Stops accepting sessions.
+    pub(crate) async fn pause(&self) -> CommandResult<ActionResponse> {
+        self.client.pause().await.map_err(failed)
+    }
+
+    /// Accepts sessions again.
+    pub(crate) async fn resume(&self) -> CommandResult<ActionResponse> {
+        self.client.resume().await.map_err(failed)
+    }
+
+    /// Starts a drain.
+    pub(crate) async fn drain(&self, request: &DrainRequest) -> CommandResult<ActionResponse> {
+        self.client.drain(request).await.map_err(failed)
+    }
+
+    /// Ends the daemon; `None` when nothing listens.
+    pub(crate) async fn stop_if_running(&self) -> CommandResult<Option<ActionResponse>> {
+        match self.client.stop().await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(ControlError::NotRunning { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Live and ended sessions, oldest first.
+    pub(crate) async fn all_sessions(&self) -> CommandResult<Vec<SessionView>> {
+        self.client.all_sessions().await.map_err(failed)
+    }
+
+    /// Runs a session.
+    pub(crate) async fn post_session(&self, post: &PostSession) -> CommandResult<SessionHandle> {
+        self.client.post_session(post).await.map_err(failed)
+    }
+
+    /// One session, live or ended.
+    pub(crate) async fn session_record(&self, id: &SessionId) -> CommandResult<SessionView> {
+        self.client.session_record(id).await.map_err(failed)
+    }
+
+    /// Asks for the end of a session.
+    pub(crate) async fn stop_session(&self, id: &SessionId, reason: Option<&str>) -> CommandResult<StopResponse> {
+        self.client.stop_session(id, reason).await.map_err(failed)
+    }
+
+    /// Hands the raw output of a session to `show`, as it comes.
+    pub(crate) async fn output(
+        &self,
+        id: &SessionId,
+        query: OutputQuery,
+        mut show: impl FnMut(&[u8]) -> CommandResult,
+    ) -> CommandResult {
+        let mut chunks = self.client.output(id, query).await.map_err(failed)?;
+        while let Some(chunk) = chunks.next_chunk().await {
+            show(&chunk.map_err(failed)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Flags win over the environment, which wins over the default.
+fn url(context: &Context, address: &AddressArgs) -> String {
+    let from_env = context.env.ours("DAEMON_URL").filter(|_| address.host.is_none() && address.port.is_none());
+    match from_env {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => {
+            let host = address.host.as_deref().unwrap_or("127.0.0.1");
+            let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+            format!("http://{host}:{}", address.port.unwrap_or(DEFAULT_PORT))
+        }
+    }
+}
+
+/// A failed call, with the next step.
+fn failed(error: ControlError) -> CommandError {
+    let refused = error.http_status().map(|status| next_step(status).to_owned());
+    let hint = error.hint().or(refused);
+    CommandError::failure(error).maybe_hint(hint)
+}
+
+/// What to do about a refusal that does not say so itself.
+const fn next_step(status: u16) -> &'static str {
+    match status {
+        400 => "see what this host serves: `projects` in daemon.yaml; `rensei host run --help` says where it is",
+        404 => "see what is there: `rensei session list --local`",
+        409 | 503 => "see what the daemon does: `rensei host status`",
+        _ => "see the daemon's log: `rensei host logs`",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Environment;
+    use crate::output::{ColorChoice, Output};
+
+    #[test]
+    fn flags_win_over_the_environment() {
+        let env = Environment::from([("DONMAI_DAEMON_URL", "http://127.0.0.1:9/")]);
+        let output = Output::new(ColorChoice::Never, &env);
+        let context = Context { env, output, verbose: 0 };
+        let address = |host: Option<&str>, port| AddressArgs { host: host.map(str::to_owned), port };
+        assert_eq!(url(&context, &address(None, None)), "http://127.0.0.1:9");
+        assert_eq!(url(&context, &address(None, Some(8))), "http://127.0.0.1:8");
+        assert_eq!(url(&context, &address(Some("::1"), None)), "http://[::1]:7734");
+    }
+}

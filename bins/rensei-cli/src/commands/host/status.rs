@@ -1,0 +1,113 @@
+//! `rensei host status`.
+
+use super::client::HostClient;
+use crate::args::host::StatusArgs;
+use crate::commands::Context;
+use crate::error::CommandResult;
+use crate::output::rows::Rows;
+use crate::output::time::{ago, now_ms, parse_ms, span, uptime};
+use crate::output::{Output, Tone, text};
+use rensei_proto::control::{HostState, Registration, RegistrationState, Status};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Shows what the daemon says of itself.
+pub(super) async fn run(context: &Context, args: StatusArgs) -> CommandResult<ExitCode> {
+    let status = HostClient::new(context, &args.address)?.status().await?;
+    if args.json {
+        context.output.json(&status)?;
+    } else {
+        context.output.line(rows(&context.output, &status, now_ms()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rows(output: &Output, status: &Status, now: i64) -> Rows {
+    let mut rows = Rows::new();
+    rows.add("Daemon", output.paint(tone(status.status), status.status));
+    rows.add("Machine", text::clean(&status.machine_id));
+    rows.add("Version", text::clean(&status.version));
+    rows.add("PID", status.pid);
+    rows.add("Uptime", uptime(status.uptime_seconds));
+    rows.add("Sessions", format_args!("{} / {}", status.active_sessions, status.max_sessions));
+    rows.add("Projects", format_args!("{} allowed", status.projects_allowed));
+    rows.add("Timestamp", text::clean(&status.timestamp));
+    if let Some(registration) = &status.registration {
+        add_registration(&mut rows, output, registration, now);
+    }
+    rows
+}
+
+const fn tone(state: HostState) -> Tone {
+    match state {
+        HostState::Ready => Tone::Good,
+        HostState::Paused => Tone::Notice,
+        HostState::Draining | HostState::Updating => Tone::Busy,
+        HostState::Stopped => Tone::Bad,
+    }
+}
+
+fn add_registration(rows: &mut Rows, output: &Output, registration: &Registration, now: i64) {
+    let (url, worker) = (text::clean(&registration.url), text::clean(&registration.worker_id));
+    let reason = registration.last_error.as_deref().map(text::clean).unwrap_or_default();
+    let (tone, line) = match registration.state {
+        RegistrationState::Local => (Tone::Faint, "none; local sessions only".to_owned()),
+        RegistrationState::Registered => (Tone::Good, format!("registered as {worker} at {url}")),
+        RegistrationState::Connecting if reason.is_empty() => (Tone::Busy, format!("connecting to {url}")),
+        RegistrationState::Connecting => (Tone::Busy, format!("connecting: {reason}")),
+        RegistrationState::Refused => (Tone::Bad, format!("refused: {reason}")),
+        RegistrationState::Unreachable => (Tone::Notice, format!("registered as {worker}, unreachable: {reason}")),
+    };
+    rows.add("Platform", output.paint(tone, line));
+    let beat = registration.last_heartbeat_at.as_deref().and_then(parse_ms);
+    rows.add_some("Heartbeat", beat.map(|at| ago(at, now)));
+    rows.add_some("Clock", registration.clock_skew_seconds.map(skew));
+}
+
+/// A clock that is off breaks tokens, so it is said plainly.
+fn skew(seconds: i64) -> String {
+    let side = if seconds >= 0 { "behind" } else { "ahead of" };
+    let by = span(Duration::from_secs(seconds.unsigned_abs()));
+    format!("this machine is {by} {side} the control plane; set its clock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Environment;
+    use crate::output::ColorChoice;
+
+    #[test]
+    fn the_page_is_aligned_as_documented() {
+        let status: Status = serde_json::from_str(
+            r#"{"status":"ready","machineId":"m1","version":"0.11.2","pid":12345,"uptimeSeconds":15780,
+            "activeSessions":2,"maxSessions":8,"projectsAllowed":1,"timestamp":"2026-06-02T14:00:00Z",
+            "registration":{"state":"registered","url":"http://p","workerId":"wkr_1",
+            "lastHeartbeatAt":"2026-06-02T13:59:48Z","clockSkewSeconds":3600}}"#,
+        )
+        .unwrap();
+        let output = Output::new(ColorChoice::Never, &Environment::default());
+        let text = rows(&output, &status, parse_ms("2026-06-02T14:00:00Z").unwrap()).to_string();
+        let expected = "  Daemon:    ready\n  Machine:   m1\n  Version:   0.11.2\n  PID:       12345\n  Uptime:    4h23m\n  \
+            Sessions:  2 / 8\n  Projects:  1 allowed\n  Timestamp: 2026-06-02T14:00:00Z\n  \
+            Platform:  registered as wkr_1 at http://p\n  Heartbeat: 12s ago\n  \
+            Clock:     this machine is 1h behind the control plane; set its clock";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn every_registration_state_says_what_is_wrong() {
+        let output = Output::new(ColorChoice::Never, &Environment::default());
+        for (state, expected) in [
+            ("local", "none; local sessions only"),
+            ("connecting", "connecting: no answer"),
+            ("refused", "refused: no answer"),
+            ("unreachable", "registered as w, unreachable: no answer"),
+        ] {
+            let json = format!(r#"{{"state":"{state}","workerId":"w","lastError":"no answer"}}"#);
+            let mut rows = Rows::new();
+            add_registration(&mut rows, &output, &serde_json::from_str(&json).unwrap(), 0);
+            assert_eq!(rows.to_string(), format!("  Platform:  {expected}"));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `rensei session run`: on this host, without a control plane.
+
+use super::{sheet, work};
+use crate::args::session::RunArgs;
+use crate::commands::Context;
+use crate::commands::host::client::HostClient;
+use crate::error::{CommandError, CommandResult};
+use crate::signals::Signals;
+use rensei_control_api::OutputQuery;
+use rensei_proto::control::{PostSession, PostedDetail, SessionView};
+use rensei_proto::{SessionId, SessionSpec, SessionStatus};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Pause between looks at a session whose output has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Posts a session to the daemon of this machine and, unless detached, stays until it ends.
+pub(super) async fn run(context: &Context, args: RunArgs) -> CommandResult<ExitCode> {
+    let client = HostClient::new(context, &args.address)?;
+    let post = post(&args)?;
+    let handle = client.post_session(&post).await?;
+    let id = handle.session_id.clone();
+    if args.detach {
+        if args.json {
+            context.output.json(&handle)?;
+        } else {
+            context.output.line(&id)?;
+            context.output.note(format_args!("accepted; follow it: `rensei session output --local --follow {id}`"));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    context.output.note(format_args!("{id} accepted"));
+    let view = attend(context, &client, &id, args.json).await?;
+    conclude(context, &view, args.json)
+}
+
+fn post(args: &RunArgs) -> CommandResult<PostSession> {
+    let work = &args.work;
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    Ok(PostSession {
+        spec: SessionSpec {
+            session_id: new_id()?,
+            repository: repository(&args.repository)?,
+            r#ref: text(&work.r#ref),
+            resources: None,
+            env: work.env.iter().cloned().collect(),
+            max_duration_seconds: work.max_duration.map(|limit| limit.as_secs()),
+        },
+        detail: PostedDetail {
+            title: text(&work.title),
+            prompt_context: work::prompt(work)?.unwrap_or_default(),
+            branch: text(&work.branch),
+            resolved_profile: work::profile(work),
+            ..PostedDetail::default()
+        },
+    })
+}
+
+fn new_id() -> CommandResult<SessionId> {
+    SessionId::parse(&uuid::Uuid::new_v4().to_string()).map_err(CommandError::failure)
+}
+
+/// A directory becomes its absolute path, because the daemon has another working directory. Anything else is a URL or
+/// the id of a project.
+fn repository(given: &str) -> CommandResult<String> {
+    let path = Path::new(given);
+    if !path.is_dir() {
+        return Ok(given.to_owned());
+    }
+    let absolute = std::fs::canonicalize(path)
+        .map_err(|error| CommandError::context(format!("failed to resolve the path `{given}`"), error))?;
+    absolute.into_os_string().into_string().map_err(|path| {
+        CommandError::usage(format!("the path of the repository is not UTF-8: `{}`", Path::new(&path).display()))
+    })
+}
+
+/// Shows the session's output until it ends. The first signal stops the session, the second leaves it alone.
+async fn attend(context: &Context, client: &HostClient, id: &SessionId, json: bool) -> CommandResult<SessionView> {
+    let mut signals = Signals::listen()?;
+    let mut ended = std::pin::pin!(watch(context, client, id, json));
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            // Polled by reference and never restarted, so nothing is lost when the other arm wins.
+            view = &mut ended => return view,
+            // Cancel-safe, see `Signals::next`.
+            _ = signals.next() => {
+                if is_stopping {
+                    context.output.note(format_args!("{id} goes on; stop it: `rensei session stop --local {id}`"));
+                    return Err(CommandError::interrupted());
+                }
+                is_stopping = true;
+                context.output.note("stopping the session; again to leave it running");
+                client.stop_session(id, Some("interrupted by the operator")).await?;
+            }
+        }
+    }
+}
+
+async fn watch(context: &Context, client: &HostClient, id: &SessionId, json: bool) -> CommandResult<SessionView> {
+    let query = OutputQuery { follow: true, ..OutputQuery::default() };
+    let show = |bytes: &[u8]| {
+        if json {
+            context.output.write_err(bytes);
+            return Ok(());
+        }
+        context.output.write(bytes)
+    };
+    client.output(id, query, show).await?;
+    // The output ends a moment before the daemon has written the end into its record.
+    loop {
+        let view = client.session_record(id).await?;
+        if view.state.is_ended() {
+            return Ok(view);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn conclude(context: &Context, view: &SessionView, json: bool) -> CommandResult<ExitCode> {
+    if json {
+        context.output.json(view)?;
+    } else {
+        context.output.note(sheet::of_host(&context.output, view));
+    }
+    match view.terminal_status() {
+        Some(SessionStatus::Completed) => Ok(ExitCode::SUCCESS),
+        _ => Err(CommandError::reported()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_become_absolute_and_the_rest_stays() {
+        assert!(repository(".").unwrap().starts_with('/'));
+        assert_eq!(repository("https://example.com/a.git").unwrap(), "https://example.com/a.git");
+        assert_eq!(repository("my-project").unwrap(), "my-project");
+    }
+}

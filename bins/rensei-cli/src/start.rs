@@ -1,0 +1,88 @@
+//! From the command line to an exit code.
+
+use crate::args::{DaemonArgs, GlobalArgs, PlatformBinArgs, RenseiArgs};
+use crate::commands::{self, Context};
+use crate::env::Environment;
+use crate::error::CommandResult;
+use crate::output::{ColorChoice, Output};
+use clap::{ColorChoice as ClapColor, CommandFactory, FromArgMatches, ValueEnum};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The `rensei` command.
+#[must_use]
+pub fn main_rensei() -> ExitCode {
+    launch::<RenseiArgs>(|args| args.global, |context, args| commands::run(context, args.command))
+}
+
+/// The `rensei-daemon` command: `rensei host run`. It starts itself for each session, as `rensei-daemon agent run`.
+#[must_use]
+pub fn main_daemon() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == "agent") {
+        return main_rensei();
+    }
+    launch::<DaemonArgs>(|args| args.global, |context, args| commands::host::run::run(context, args.run))
+}
+
+/// The `rensei-platform` command: `rensei platform`.
+#[must_use]
+pub fn main_platform() -> ExitCode {
+    launch::<PlatformBinArgs>(|args| args.global, |context, args| commands::platform::run(context, args.command))
+}
+
+fn launch<A: CommandFactory + FromArgMatches>(
+    global: fn(&A) -> GlobalArgs,
+    run: fn(&Context, A) -> CommandResult<ExitCode>,
+) -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let args: A = match parse(&argv) {
+        Ok(args) => args,
+        Err(error) => return explain(&error),
+    };
+    let global = global(&args);
+    let env = Environment::of_process();
+    let output = Output::new(global.color, &env);
+    let context = Context { env, output, verbose: global.verbose };
+    run(&context, args).unwrap_or_else(|error| {
+        output.error(&error);
+        error.exit_code()
+    })
+}
+
+fn parse<A: CommandFactory + FromArgMatches>(argv: &[OsString]) -> Result<A, clap::Error> {
+    let mut command = A::command().color(early_color(argv));
+    let matches = command.try_get_matches_from_mut(argv)?;
+    A::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// `--color` as clap's own messages need it, before the command line is parsed.
+fn early_color(argv: &[OsString]) -> ClapColor {
+    let words: Vec<&str> = argv.iter().filter_map(|word| word.to_str()).collect();
+    let spaced = words.iter().position(|word| *word == "--color").and_then(|at| words.get(at + 1).copied());
+    let chosen = words.iter().find_map(|word| word.strip_prefix("--color=")).or(spaced);
+    match chosen.and_then(|word| ColorChoice::from_str(word, true).ok()) {
+        Some(ColorChoice::Always) => ClapColor::Always,
+        Some(ColorChoice::Never) => ClapColor::Never,
+        Some(ColorChoice::Auto) | None => ClapColor::Auto,
+    }
+}
+
+/// Prints help to stdout and usage errors to stderr. A missing subcommand shows the help, but is an error.
+fn explain(error: &clap::Error) -> ExitCode {
+    let _nobody_listens = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_known_before_parsing() {
+        let color = |words: &[&str]| early_color(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(color(&["rensei", "--color=never", "x"]), ClapColor::Never);
+        assert_eq!(color(&["rensei", "x", "--color", "always"]), ClapColor::Always);
+        assert_eq!(color(&["rensei", "--color", "odd"]), ClapColor::Auto);
+        assert_eq!(color(&["rensei", "--color"]), ClapColor::Auto);
+    }
+}
