@@ -20,6 +20,9 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 /// Largest refusal that is read.
 const MAX_ERROR: usize = 64 * 1024;
 
+/// Well below the 5 s after which the daemon closes an idle connection.
+const POOL_IDLE: Duration = Duration::from_secs(2);
+
 /// One request: path with query, and body.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -54,7 +57,7 @@ impl Http {
     pub(super) fn new(base_url: &str) -> Result<Self, ControlError> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(POOL_IDLE).build(connector);
         Ok(Self { client, url: checked(base_url)? })
     }
 

@@ -1,0 +1,34 @@
+//! The control API of a running daemon.
+//!
+//! One guard stands before all routes. It refuses hosts that are not loopback and everything that a browser sends for
+//! a web page; bodies must be JSON. Where the daemon says so, only its own user and root may change anything or see
+//! more than the status and the list of live sessions.
+
+mod bind;
+mod body;
+mod daemon;
+mod guard;
+mod host;
+mod log_file;
+mod output;
+mod peer;
+mod proc_net;
+mod reply;
+mod routes;
+mod serve;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+pub use bind::{BindError, ControlListener};
+
+use rensei_daemon_core::DaemonHandle;
+
+impl ControlListener {
+    /// Serves the control API of `handle` until `shutdown` resolves; open requests then have 5 s to finish.
+    ///
+    /// Needs a tokio runtime with I/O and time enabled.
+    pub async fn serve(self, handle: DaemonHandle, shutdown: impl Future<Output = ()>) {
+        serve::serve(self, handle, shutdown).await;
+    }
+}

@@ -1,0 +1,83 @@
+//! The user behind a connection.
+
+use super::proc_net::{self, State};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// Our end.
+    local: SocketAddr,
+    /// The peer's end.
+    remote: SocketAddr,
+    /// Whether the peer is the daemon's user or root; found out when first needed, kept while the connection lives.
+    same_user: OnceLock<bool>,
+}
+
+impl Peer {
+    pub(super) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { local: canonical(local), remote: canonical(remote), same_user: OnceLock::new() }
+    }
+
+    /// Whether the daemon's own user or root owns the other end. On systems that do not tell, everybody counts.
+    ///
+    /// # Errors
+    /// When the owner cannot be found out, for example because the peer has closed its socket.
+    pub(super) async fn is_same_user(&self) -> io::Result<bool> {
+        if let Some(known) = self.same_user.get() {
+            return Ok(*known);
+        }
+        let (local, remote) = (self.local, self.remote);
+        // The kernel walks all its sockets to print the table.
+        let found = tokio::task::spawn_blocking(move || owner(local, remote)).await.map_err(io::Error::other)??;
+        let same = found.is_none_or(|uid| uid == 0 || uid == rustix::process::geteuid().as_raw());
+        Ok(*self.same_user.get_or_init(|| same))
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// User id of the peer's socket; `None` where the system does not tell.
+///
+/// A socket that was closed while its data is on the way shows as owned by root, so only established ones that a
+/// process still holds count.
+#[cfg(target_os = "linux")]
+fn owner(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<u32>> {
+    let found = proc_net::find(|socket| {
+        socket.state == State::Established && socket.inode != 0 && socket.local == remote && socket.remote == local
+    })?;
+    match found {
+        Some(socket) => Ok(Some(socket.uid)),
+        None => Err(io::Error::new(io::ErrorKind::NotConnected, "the peer's socket is not in the socket table")),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn owner(_local: SocketAddr, _remote: SocketAddr) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn an_open_peer_is_known_and_a_closed_one_is_not() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(address) else { continue };
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (server, remote) = listener.accept().unwrap();
+            let peer = || Peer::new(server.local_addr().unwrap(), remote);
+            let known = peer();
+            assert!(known.is_same_user().await.unwrap(), "{address}");
+            drop(client);
+            assert!(known.is_same_user().await.unwrap(), "kept while the connection lives");
+            assert!(peer().is_same_user().await.is_err(), "an orphan must not count as root's");
+        }
+    }
+}
