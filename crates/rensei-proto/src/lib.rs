@@ -22,25 +22,13 @@ pub mod outcome;
 pub mod platform;
 mod secret;
 mod session;
+mod time;
 
 pub use error_body::ErrorBody;
 pub use ids::{InvalidSessionId, SessionId};
+pub use platform::USER_AGENT;
 pub use secret::Secret;
 pub use session::{
     GitAccess, ModelProfile, ResolvedProfile, Resources, SessionDetail, SessionSpec, SessionStatus, StageBudget,
 };
-
-/// `User-Agent` of every request that a daemon or one of its workers sends to a control plane.
-pub const USER_AGENT: &str = concat!("rensei-daemon/", env!("CARGO_PKG_VERSION"));
-
-/// Current time as the wire wants it: RFC 3339, UTC, whole seconds, `Z`.
-#[must_use]
-pub fn rfc3339_seconds(at: jiff::Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// Time with milliseconds, for records that order events: RFC 3339, UTC, `Z`.
-#[must_use]
-pub fn rfc3339_millis(at: jiff::Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
+pub use time::{rfc3339_millis, rfc3339_seconds};
