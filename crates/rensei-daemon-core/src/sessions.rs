@@ -201,12 +201,15 @@ impl Sessions {
     ) -> Result<rensei_proto::control::Workarea, crate::handle::AcquireError> {
         use crate::handle::AcquireError;
         let detail = self.detail(id).ok_or(AcquireError::UnknownSession)?;
-        let hints = self.hints(&detail.project_name);
+        let access = detail.git.clone().unwrap_or_default();
         let request = rensei_workarea::AcquireRequest {
             repository: detail.repository.clone(),
             r#ref: detail.r#ref.clone(),
             branch: detail.branch_name(),
-            hints,
+            hints: rensei_workarea::GitHints {
+                credential_helper: access.credential_helper,
+                ssh_key: access.ssh_key.map(PathBuf::from),
+            },
         };
         let workarea = self.parts.workareas.acquire(id, request).await.map_err(AcquireError::Workarea)?;
         tracing::info!(
@@ -222,11 +225,6 @@ impl Sessions {
             return Err(AcquireError::UnknownSession);
         }
         Ok(workarea)
-    }
-
-    fn hints(&self, project: &str) -> rensei_workarea::GitHints {
-        let git = self.parts.projects.iter().find(|p| p.id == project).map(|p| p.git.clone()).unwrap_or_default();
-        rensei_workarea::GitHints { credential_helper: git.credential_helper, ssh_key: git.ssh_key.map(PathBuf::from) }
     }
 
     pub(crate) async fn release_workarea(&self, id: &SessionId) {

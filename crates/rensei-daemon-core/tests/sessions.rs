@@ -1,4 +1,5 @@
 //! Sessions with real processes on a host without a control plane.
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use rensei_daemon_core::{AcceptError, Daemon, DaemonHandle, Finished};
 use rensei_proto::SessionId;

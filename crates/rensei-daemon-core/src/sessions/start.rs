@@ -11,7 +11,7 @@ use crate::config::Project;
 use crate::lifecycle::Phase;
 use rensei_process::{GroupChild, SpawnSpec, output_log, spawn_group};
 use rensei_proto::control::{SessionHandle, SessionState, SessionView};
-use rensei_proto::{SessionDetail, SessionId, SessionSpec};
+use rensei_proto::{GitAccess, SessionDetail, SessionId, SessionSpec};
 use std::io;
 use std::sync::Arc;
 
@@ -57,11 +57,19 @@ fn reserve(
         detail.repository.clone_from(&project.repository);
         detail.project_name.clone_from(&project.id);
         detail.auth_token = None;
+        detail.git = git_access(project);
         let mut entry = Entry::new(first_view(&detail, project), detail, origin);
         entry.max_duration_seconds = spec.max_duration_seconds.filter(|seconds| *seconds > 0);
         table.insert(entry);
         Ok(project.clone())
     })
+}
+
+/// What the worker needs to push, when the project says how.
+fn git_access(project: &Project) -> Option<GitAccess> {
+    let hints = &project.git;
+    let said = hints.credential_helper.is_some() || hints.ssh_key.is_some();
+    said.then(|| GitAccess { credential_helper: hints.credential_helper.clone(), ssh_key: hints.ssh_key.clone() })
 }
 
 fn first_view(detail: &SessionDetail, project: &Project) -> SessionView {
