@@ -1,5 +1,28 @@
-//! Git checkouts for sessions.
-/// Placeholder until the crate is written.
-#[derive(Debug, thiserror::Error)]
-#[error("git")]
-pub struct WorkareaError;
+//! Git checkouts for sessions: where they come from and where their work goes.
+//!
+//! A [`WorkareaManager`] keeps one bare mirror per repository and makes from it one checkout per session, which borrows
+//! the mirror's objects. A [`Checkout`] is the worker's view of it: commit what the agent left, push it.
+//!
+//! Whatever talks to a remote runs the `git` executable, with the credential helpers, ssh configuration and proxies of
+//! its user; everything local goes through libgit2, which runs no hooks, filters or other programs that a repository
+//! or an agent could have planted. For the same reason a push never reads the configuration of the checkout.
+//!
+//! Known limits: content filters (git-lfs) do not run, their pointer files are checked out and committed as they are;
+//! commits are not signed; submodules are never fetched; repositories with SHA-256 ids are refused by libgit2.
+
+mod checkout;
+mod error;
+mod git;
+mod local;
+mod manager;
+mod marker;
+mod mirror;
+mod names;
+mod repository;
+mod scratch;
+
+pub use checkout::{Author, Checkout, CommitMessage, PushRequest, Pushed};
+pub use error::{WorkareaError, WorkareaErrorKind};
+pub use git::{GitEnvironment, GitHints};
+pub use manager::{AcquireRequest, WorkareaManager};
+pub use names::default_branch;

@@ -1,0 +1,81 @@
+//! What makes a directory ours.
+
+use crate::WorkareaError;
+use rensei_proto::SessionId;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Largest marker that is read.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// Note in every checkout that we made; nothing without it is ever deleted.
+///
+/// It lies in the `.git` directory and, because an agent may replace that, once more beside the checkouts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Marker {
+    /// Format of this note: 1.
+    pub(crate) version: u32,
+    /// The session that holds the checkout.
+    pub(crate) session_id: SessionId,
+    /// Repository as it was asked for.
+    pub(crate) repository: String,
+    /// Starting point as it was asked for.
+    pub(crate) r#ref: String,
+    /// Commit that the session starts from; empty when the repository has none.
+    pub(crate) base_commit: String,
+    /// Branch that the session starts from, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) base_branch: Option<String>,
+    /// Branch that was created.
+    pub(crate) branch: String,
+    /// When it was made, Unix milliseconds.
+    pub(crate) created_at_ms: u64,
+}
+
+impl Marker {
+    /// The note of a checkout.
+    pub(crate) fn read(checkout: &Path) -> Option<Self> {
+        let id = checkout.file_name()?.to_str()?;
+        let places = [inside(checkout), beside(checkout)?];
+        places.iter().filter_map(|place| parse(place)).find(|marker| marker.session_id.as_str() == id)
+    }
+
+    /// Leaves the note in a checkout that is still being built, and beside where it is going to be.
+    pub(crate) fn write(&self, building: &Path, checkout: &Path) -> Result<(), WorkareaError> {
+        let json = serde_json::to_vec(self).map_err(|error| WorkareaError::io("write", building, error.into()))?;
+        let mut places = vec![inside(building)];
+        places.extend(beside(checkout));
+        for place in places {
+            let parent = place.parent().unwrap_or(building);
+            std::fs::create_dir_all(parent)
+                .and_then(|()| std::fs::write(&place, &json))
+                .map_err(|error| WorkareaError::io("write", &place, error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the note beside a checkout that is gone.
+    pub(crate) fn forget(checkout: &Path) {
+        if let Some(place) = beside(checkout) {
+            // It says nothing without the checkout.
+            let _ = std::fs::remove_file(place);
+        }
+    }
+}
+
+fn inside(checkout: &Path) -> PathBuf {
+    checkout.join(".git/rensei-workarea.json")
+}
+
+fn beside(checkout: &Path) -> Option<PathBuf> {
+    Some(checkout.parent()?.join(".owned").join(format!("{}.json", checkout.file_name()?.to_str()?)))
+}
+
+fn parse(place: &Path) -> Option<Marker> {
+    let metadata = std::fs::symlink_metadata(place).ok()?;
+    if !metadata.is_file() || metadata.len() > MAX_BYTES {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(place).ok()?).ok()
+}

@@ -1,0 +1,123 @@
+//! Directories that are being built or deleted.
+//!
+//! Their names carry the process that works on them, so that what a dead process left can be told from what a live
+//! one is busy with.
+
+use rensei_process::ProcessIdentity;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const BUILDING: &str = ".new-";
+const DELETING: &str = ".trash-";
+
+/// Unused path in `dir` for something that is being built; rename it when it is complete.
+pub(crate) fn building(dir: &Path) -> PathBuf {
+    unused(dir, BUILDING)
+}
+
+/// Removes a directory: first out of the way with a rename, then for good. Missing is fine.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let trash = unused(dir, DELETING);
+    match std::fs::rename(path, &trash) {
+        Ok(()) => remove_tree(&trash),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes what dead processes left in `dir`.
+pub(crate) fn sweep(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_abandoned)
+            && let Err(error) = remove_tree(&entry.path())
+        {
+            tracing::warn!(path = %entry.path().display(), %error, "could not delete what an earlier run left");
+        }
+    }
+}
+
+fn unused(dir: &Path, prefix: &str) -> PathBuf {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let pid = std::process::id();
+    let started = ProcessIdentity::of(pid).map_or(0, |own| own.start_time);
+    dir.join(format!("{prefix}{pid}-{started}-{}", COUNTER.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn is_abandoned(name: &str) -> bool {
+    let Some(owner) = name.strip_prefix(BUILDING).or_else(|| name.strip_prefix(DELETING)) else { return false };
+    let mut parts = owner.split('-').map(str::parse::<u64>);
+    let (Some(Ok(pid)), Some(Ok(started))) = (parts.next(), parts.next()) else { return false };
+    let alive = u32::try_from(pid).ok().and_then(|pid| ProcessIdentity::of(pid).ok());
+    alive.is_none_or(|process| process.start_time != started)
+}
+
+/// Deletes a tree, also one with directories that were made read-only (package caches do that).
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    match remove_once(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_writable(path);
+            remove_once(path)
+        }
+        // Someone still wrote into it: once more, then it is their fault.
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => remove_once(path),
+        result => result,
+    }
+}
+
+fn remove_once(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn make_writable(dir: &Path) {
+    let mut pending = vec![dir.to_owned()];
+    while let Some(dir) = pending.pop() {
+        // Errors show up when the directory is deleted.
+        let _ = std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700));
+        let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
+        pending.extend(
+            entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeps_what_the_dead_left_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = building(dir.path());
+        let recycled = dir.path().join(format!(".new-{}-1-0", std::process::id()));
+        let dead = dir.path().join(".trash-4294967295-1-0");
+        let others = [dir.path().join("s1"), dir.path().join(".owned"), dir.path().join(".new-x")];
+        for path in [&own, &recycled, &dead].into_iter().chain(&others) {
+            std::fs::create_dir_all(path.join("deep/er")).unwrap();
+        }
+        sweep(dir.path());
+        assert!(own.exists() && others.iter().all(|path| path.exists()));
+        assert!(!recycled.exists() && !dead.exists());
+    }
+
+    #[test]
+    fn removes_read_only_trees_and_leaves_link_targets() {
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, precious) = (dir.path().join("victim"), dir.path().join("precious"));
+        std::fs::create_dir_all(victim.join("a/b")).unwrap();
+        std::fs::create_dir_all(&precious).unwrap();
+        std::fs::write(precious.join("file"), "x").unwrap();
+        std::os::unix::fs::symlink(&precious, victim.join("a/link")).unwrap();
+        std::fs::set_permissions(victim.join("a/b"), std::fs::Permissions::from_mode(0o500)).unwrap();
+        std::fs::set_permissions(victim.join("a"), std::fs::Permissions::from_mode(0o500)).unwrap();
+        remove(&victim).unwrap();
+        remove(&victim).unwrap();
+        assert!(precious.join("file").exists());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

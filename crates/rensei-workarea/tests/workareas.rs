@@ -1,0 +1,13 @@
+//! Checkouts, commits and pushes with real git against real repositories.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+#[path = "workareas/acquire.rs"]
+mod acquire;
+#[path = "workareas/commit.rs"]
+mod commit;
+#[path = "workareas/faults.rs"]
+mod faults;
+#[path = "workareas/fixture.rs"]
+mod fixture;
+#[path = "workareas/push.rs"]
+mod push;
