@@ -11,8 +11,10 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Ports that the tour is printed with. The run uses free ones in their place.
-const PRINTED_PORTS: &[&str] = &["7780", "7734"];
+/// Port of the control plane as printed. The run uses a free one in its place.
+const PLATFORM_PORT: &str = "7780";
+/// Port of the daemon as printed.
+const DAEMON_PORT: &str = "7734";
 /// The tour takes seconds; this is when something hangs.
 const BOUND: Duration = Duration::from_secs(180);
 
@@ -78,15 +80,19 @@ fn end_group(child: &mut Child) {
     let _ = child.wait();
 }
 
+/// The script with other ports, so that it runs beside a daemon that is in use. Commands that rely on the daemon's
+/// default port find it through the variable that people would use.
 fn with_free_ports(script: &str) -> String {
-    let free = |_: &&str| TcpListener::bind(("127.0.0.1", 0)).ok();
     // All are held until all are known, so that no two are the same.
-    let listeners: Vec<TcpListener> = PRINTED_PORTS.iter().filter_map(free).collect();
-    let ports = listeners.iter().filter_map(|listener| listener.local_addr().ok()).map(|address| address.port());
-    PRINTED_PORTS
-        .iter()
-        .zip(ports)
-        .fold(script.to_owned(), |text, (printed, port)| text.replace(printed, &port.to_string()))
+    let listeners = [PLATFORM_PORT, DAEMON_PORT].map(|printed| (printed, TcpListener::bind(("127.0.0.1", 0))));
+    let address = format!("export RENSEI_DAEMON_URL=http://127.0.0.1:{DAEMON_PORT}\n");
+    let mut text = address + script;
+    for (printed, listener) in &listeners {
+        if let Ok(free) = listener.as_ref().map_err(drop).and_then(|l| l.local_addr().map_err(drop)) {
+            text = text.replace(printed, &free.port().to_string());
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -121,7 +127,7 @@ mod tests {
     fn printed_ports_are_replaced_everywhere() {
         let script = with_free_ports("serve 7780; run 7734; ask 7780");
         assert!(!script.contains("7780") && !script.contains("7734"));
-        let words: Vec<&str> = script.split([' ', ';']).collect();
-        assert_eq!(words[1], words[words.len() - 1]);
+        let steps: Vec<&str> = script.lines().last().unwrap().split("; ").collect();
+        assert_eq!(steps[0].strip_prefix("serve "), steps[2].strip_prefix("ask "));
     }
 }

@@ -39,7 +39,7 @@ pub(crate) enum BenchError {
     Platform(#[from] rensei_platform_client::ClientError),
     /// The daemon refused a call.
     #[error("failed to call the daemon")]
-    Control(#[from] rensei_control_api::client::ControlError),
+    Control(#[from] rensei_control_api::ControlError),
 }
 
 impl BenchError {

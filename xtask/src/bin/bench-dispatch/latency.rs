@@ -6,7 +6,7 @@ use crate::report::{Goal, Report, Row};
 use crate::rig::{Host, REPOSITORY, Rig};
 use crate::stats::{Samples, now_ns};
 use crate::{Load, session_dir};
-use rensei_control_api::client::ControlClient;
+use rensei_control_api::ControlClient;
 use rensei_platform_client::OperatorClient;
 use rensei_proto::control::{PostSession, PostedDetail};
 use rensei_proto::operator::{CreateSession, Session};

@@ -96,10 +96,7 @@ impl Report {
 
     pub(crate) fn print_table(&self) {
         println!();
-        println!(
-            "{:<34} {:>12}  {:<46} {:>6}  {:<14} {}",
-            "what", "measured", "limit in this run", "ratio", "goal", "met"
-        );
+        println!("{:<34} {:>12}  {:<46} {:>6}  {:<14} met", "what", "measured", "limit in this run", "ratio", "goal");
         for row in &self.rows {
             println!("{}", table_line(row));
         }
