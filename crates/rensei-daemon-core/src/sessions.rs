@@ -228,6 +228,10 @@ impl Sessions {
     }
 
     pub(crate) async fn release_workarea(&self, id: &SessionId) {
+        // Most programs that are not our worker never ask for one; a look is cheaper than a thread.
+        if !self.parts.workareas.path(id).exists() {
+            return;
+        }
         if let Err(error) = self.parts.workareas.release(id).await {
             tracing::warn!(session_id = %id, error = crate::errors::chain(&error), "workarea could not be released");
         }

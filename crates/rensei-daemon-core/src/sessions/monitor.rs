@@ -233,9 +233,10 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
 
 /// Reports the end until it is accepted, gives the workarea back and closes the record.
 pub(super) async fn wind_up(sessions: &Arc<Sessions>, id: &SessionId) {
-    sessions.release_workarea(id).await;
-    report::terminal(sessions, id).await;
-    save_record(sessions, id, None);
+    let (newly_reported, ()) = tokio::join!(report::terminal(sessions, id), sessions.release_workarea(id));
+    if newly_reported {
+        save_record(sessions, id, None);
+    }
     if let Some(forgotten) = sessions.with_table(|table| table.retire(id)) {
         record::remove(&sessions.directory(&forgotten));
     }

@@ -40,10 +40,12 @@ pub(super) async fn announce_running(sessions: &Sessions, id: &SessionId) {
 
 /// Reports the end until the control plane accepts it or says that it is moot. Gives up only when the daemon itself
 /// ends; the record then still says so and the next daemon goes on.
-pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) {
-    let Some(view) = sessions.view(id).filter(|view| !view.reported) else { return };
-    let (Some(link), Some(outcome)) = (&sessions.parts.link, &view.outcome) else { return };
-    let Some(attempt) = sessions.attempt(id) else { return };
+///
+/// True when there was something to report.
+pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) -> bool {
+    let Some(view) = sessions.view(id).filter(|view| !view.reported) else { return false };
+    let (Some(link), Some(outcome)) = (&sessions.parts.link, &view.outcome) else { return false };
+    let Some(attempt) = sessions.attempt(id) else { return false };
     let mut delays = backoff();
     loop {
         match send(link, id, |worker_id| request(worker_id, attempt, outcome)).await {
@@ -64,6 +66,7 @@ pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) {
             entry.view.reported = true;
         }
     });
+    true
 }
 
 /// Whether the control plane says that another attempt owns the session now.
