@@ -103,6 +103,20 @@ impl Http {
     }
 
     async fn exchange(&self, request: Request) -> Result<Response<Incoming>, ControlError> {
+        let request = self.build(request)?;
+        let again = (request.method() == Method::GET).then(|| request.clone());
+        let mut answered = self.client.request(request).await;
+        // A kept connection may have been closed by a daemon that has just ended; reading twice does no harm.
+        if answered.as_ref().is_err_and(|error| !error.is_connect())
+            && let Some(request) = again
+        {
+            answered = self.client.request(request).await;
+        }
+        let response = answered.map_err(|error| self.failed(error))?;
+        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+    }
+
+    fn build(&self, request: Request) -> Result<hyper::Request<Full<Bytes>>, ControlError> {
         let json = request.body.transpose().map_err(|error| self.unreadable(error.into()))?;
         let has_body = json.is_some();
         let mut built = hyper::Request::new(Full::from(json.unwrap_or_default()));
@@ -111,8 +125,7 @@ impl Http {
         if has_body {
             built.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let response = self.client.request(built).await.map_err(|error| self.failed(error))?;
-        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+        Ok(built)
     }
 
     fn failed(&self, error: hyper_util::client::legacy::Error) -> ControlError {

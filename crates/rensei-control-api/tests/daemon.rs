@@ -1,0 +1,175 @@
+//! The control API in front of a real daemon, called by the real client.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
+use rensei_control_api::{ControlClient, ControlError, ControlListener, OutputQuery};
+use rensei_daemon_core::{Daemon, DaemonHandle, Phase};
+use rensei_proto::SessionId;
+use rensei_proto::control::{DrainRequest, HostState, PostSession, SessionState};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Far more than any step takes; reached only when something hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Host {
+    client: ControlClient,
+    handle: DaemonHandle,
+    running: JoinHandle<()>,
+}
+
+/// A daemon for four sessions; its worker runs the script in the session's environment.
+async fn start(root: &Path, repository: &str) -> Host {
+    let yaml = format!(
+        "machine: {{id: test}}\ncapacity: {{maxConcurrentSessions: 4}}\nprojects:\n- {{id: app, repository: {repository}}}\n"
+    );
+    std::fs::write(root.join("daemon.yaml"), yaml).unwrap();
+    let listener = ControlListener::bind("127.0.0.1", 0).unwrap();
+    let url = listener.url();
+    let command: Vec<OsString> = ["/bin/sh", "-c", "eval \"$SCRIPT\""].map(OsString::from).to_vec();
+    let environment = ["PATH", "HOME"].map(|name| (name.to_owned(), std::env::var(name).unwrap_or_default()));
+    let daemon = Daemon::builder(root.to_owned())
+        .worker_command(command)
+        .environment(BTreeMap::from(environment))
+        .build()
+        .unwrap()
+        .with_control_url(&url);
+    let handle = daemon.handle();
+    let (ended, shutdown) = oneshot::channel::<()>();
+    let served = listener.serve(handle.clone(), async {
+        let _ = shutdown.await;
+    });
+    let running = tokio::spawn(async move {
+        let daemon = async {
+            daemon.run().await;
+            drop(ended);
+        };
+        tokio::join!(served, daemon);
+    });
+    handle.wait_for_phase(|phase| matches!(phase, Phase::Running)).await;
+    Host { client: ControlClient::new(&url).unwrap(), handle, running }
+}
+
+impl Host {
+    async fn post(&self, id: &str, script: &str) -> Result<SessionId, ControlError> {
+        let json = serde_json::json!({"sessionId": id, "repository": "app", "env": {"SCRIPT": script}});
+        let post: PostSession = serde_json::from_value(json).unwrap();
+        self.client.post_session(&post).await.map(|handle| handle.session_id)
+    }
+
+    /// The whole output of a session, read until it has ended.
+    async fn follow(&self, id: &SessionId) -> String {
+        let mut output = self.client.output(id, OutputQuery { follow: true, ..OutputQuery::default() }).await.unwrap();
+        let mut whole = Vec::new();
+        while let Some(piece) = output.next_chunk().await {
+            whole.extend_from_slice(&piece.unwrap());
+        }
+        String::from_utf8(whole).unwrap()
+    }
+
+    async fn stop(self) {
+        assert!(self.client.stop().await.unwrap().ok);
+        tokio::time::timeout(PATIENCE, self.running).await.unwrap().unwrap();
+        assert!(matches!(self.client.status().await, Err(ControlError::NotRunning { .. })));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_from_post_to_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path(), "/srv/app").await;
+    assert_eq!(host.client.status().await.unwrap().status, HostState::Ready);
+    let id = host.post("post-1", "for i in 1 2 3; do echo line $i; sleep 0.05; done; exit 3").await.unwrap();
+    assert_eq!(host.client.session_detail(&id).await.unwrap().session_id, id);
+    assert_eq!(host.follow(&id).await, "line 1\nline 2\nline 3\n");
+    let record = host.client.session_record(&id).await.unwrap();
+    assert_eq!((record.state, record.exit_code), (SessionState::Failed, Some(3)));
+    assert_eq!(host.client.all_sessions().await.unwrap().len(), 1);
+    assert!(host.client.sessions().await.unwrap().is_empty());
+    assert_eq!(host.client.session_detail(&id).await.unwrap_err().http_status(), Some(404));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_parallel_posts_to_four_slots() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path(), "/srv/app").await;
+    let ids: Vec<_> = (0..16).map(|n| format!("slot-{n}")).collect();
+    let answers = futures_util::future::join_all(ids.iter().map(|id| host.post(id, "sleep 60"))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 4);
+    for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+        assert_eq!((refused.http_status(), refused.to_string().as_str()), (Some(503), "at capacity (4/4 sessions)"));
+        assert!(refused.is_retryable() && refused.hint().is_some());
+    }
+    let live = host.client.sessions().await.unwrap();
+    assert_eq!(live.len(), 4);
+    let again = host.post(live[0].session_id.as_str(), "true").await.unwrap_err();
+    assert_eq!(again.http_status(), Some(409));
+    assert!(host.client.stop_session(&live[0].session_id, Some("enough")).await.unwrap().stopped);
+    host.follow(&live[0].session_id).await;
+    assert_eq!(host.client.session_record(&live[0].session_id).await.unwrap().state, SessionState::Terminated);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn phases_decide_what_is_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path(), "/srv/app").await;
+    host.client.pause().await.unwrap();
+    let error = host.post("phase-1", "true").await.unwrap_err();
+    let ControlError::Refused { status: 503, body } = error else { panic!("{error:?}") };
+    assert_eq!((body.status.as_deref(), body.session_id.as_deref()), (Some("paused"), Some("phase-1")));
+    host.client.resume().await.unwrap();
+    host.post("phase-1", "sleep 60").await.unwrap();
+    let drain = DrainRequest { timeout_seconds: Some(3600), keep_alive: true };
+    assert_eq!(host.client.drain(&drain).await.unwrap().message, "drain initiated (timeout 1h0m0s)");
+    assert_eq!(host.client.status().await.unwrap().status, HostState::Draining);
+    assert_eq!(host.client.pause().await.unwrap_err().http_status(), Some(409));
+    let unknown = serde_json::from_value(serde_json::json!({"sessionId": "phase-2", "repository": "other"})).unwrap();
+    host.client.resume().await.unwrap();
+    assert_eq!(host.client.post_session(&unknown).await.unwrap_err().http_status(), Some(400));
+    assert!(host.handle.is_started());
+    host.stop().await;
+}
+
+fn git(dir: &Path, arguments: &[&str]) {
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"];
+    let done = std::process::Command::new("git").args(identity).args(arguments).current_dir(dir).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_gets_its_workarea() {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = dir.path().join("repository");
+    std::fs::create_dir(&repository).unwrap();
+    std::fs::write(repository.join("file"), "content").unwrap();
+    git(&repository, &["init", "-q"]);
+    git(&repository, &["add", "."]);
+    git(&repository, &["commit", "-q", "-m", "first"]);
+    let state = dir.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    let host = start(&state, repository.to_str().unwrap()).await;
+    let id = host.post("area-1", "sleep 60").await.unwrap();
+    let workarea = host.client.workarea(&id).await.unwrap();
+    assert_eq!(std::fs::read_to_string(Path::new(&workarea.path).join("file")).unwrap(), "content");
+    assert_eq!(host.client.workarea(&id).await.unwrap().path, workarea.path);
+    let post =
+        serde_json::json!({"sessionId": "area-2", "repository": "app", "ref": "nope", "env": {"SCRIPT": "sleep 60"}});
+    let post: PostSession = serde_json::from_value(post).unwrap();
+    let other = host.client.post_session(&post).await.unwrap().session_id;
+    let error = host.client.workarea(&other).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        error.http_status() == Some(422) && text.contains(": ") && text.contains("nope"),
+        "the whole chain: {text}"
+    );
+    let nobody = SessionId::parse("area-3").unwrap();
+    assert_eq!(host.client.workarea(&nobody).await.unwrap_err().http_status(), Some(404));
+    host.stop().await;
+}
