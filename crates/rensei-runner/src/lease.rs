@@ -4,6 +4,7 @@ use crate::interrupt::Interrupt;
 use crate::link::Link;
 use crate::text;
 use rensei_platform_client::ClientError;
+use rensei_proto::platform::LockRefreshResponse;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -22,10 +23,17 @@ const MAX_DELAY: Duration = Duration::from_secs(15);
 /// A control plane that cannot be reached, or is in trouble itself, has taken nothing away: the session goes on and its
 /// result is reported when it is back.
 pub(crate) async fn keep(link: &Link) -> Interrupt {
+    keep_with(|| link.lock_refresh(WAIT)).await
+}
+
+async fn keep_with<F>(refresh: impl Fn() -> F) -> Interrupt
+where
+    F: Future<Output = Result<LockRefreshResponse, ClientError>>,
+{
     let mut delay = FIRST_DELAY;
     loop {
         let asked = Instant::now();
-        match link.lock_refresh(WAIT).await {
+        match refresh().await {
             Ok(answer) if answer.stop => return Interrupt::Stop { reason: answer.stop_reason },
             Ok(answer) if !answer.refreshed => return lost("the lease was not renewed"),
             Ok(_) => {
@@ -50,4 +58,67 @@ fn lost(reason: &str) -> Interrupt {
 
 fn is_loss(error: &ClientError) -> bool {
     matches!(error.status(), Some(403 | 404 | 409))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rensei_platform_client::Operation;
+    use rensei_proto::ErrorBody;
+    use std::cell::RefCell;
+
+    fn refused(status: u16) -> ClientError {
+        ClientError::Status {
+            operation: Operation::LockRefresh,
+            status,
+            body: ErrorBody::new("no").into(),
+            retry_after: None,
+        }
+    }
+
+    fn renewed() -> LockRefreshResponse {
+        LockRefreshResponse { refreshed: true, ..LockRefreshResponse::default() }
+    }
+
+    /// When the control plane was asked, in milliseconds, until the answers were used up and the session was lost.
+    async fn asked_at(held: Duration, answers: Vec<Result<LockRefreshResponse, ClientError>>) -> Vec<u128> {
+        let start = Instant::now();
+        let (asked, answers) = (RefCell::new(Vec::new()), RefCell::new(answers.into_iter()));
+        let end = keep_with(async || {
+            asked.borrow_mut().push(start.elapsed().as_millis());
+            let answer = answers.borrow_mut().next();
+            sleep(held).await;
+            answer.unwrap_or_else(|| Err(refused(409)))
+        })
+        .await;
+        assert!(matches!(end, Interrupt::LostOwnership { .. }));
+        asked.into_inner()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_control_plane_that_does_not_hold_is_asked_at_a_cadence() {
+        let asked = asked_at(Duration::from_millis(300), vec![Ok(renewed()), Ok(renewed())]).await;
+        assert_eq!(asked, [0, 30_000, 60_000]);
+        let asked = asked_at(WAIT, vec![Ok(renewed()), Ok(renewed())]).await;
+        assert_eq!(asked, [0, 20_000, 40_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_is_waited_out_and_never_a_loss() {
+        let answers = [500, 503, 401, 429, 400, 502, 500].map(|status| Err(refused(status)));
+        let asked = asked_at(Duration::ZERO, answers.into()).await;
+        let pauses: Vec<u128> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 15_000, 15_000]);
+    }
+
+    #[tokio::test]
+    async fn stop_and_loss_are_told_apart() {
+        let stop = LockRefreshResponse { refreshed: true, stop: true, stop_reason: Some("why".into()) };
+        assert_eq!(keep_with(async || Ok(stop.clone())).await, Interrupt::Stop { reason: Some("why".into()) });
+        for status in [403, 404, 409] {
+            assert!(matches!(keep_with(async || Err(refused(status))).await, Interrupt::LostOwnership { .. }));
+        }
+        let not_renewed = keep_with(async || Ok(LockRefreshResponse::default())).await;
+        assert!(matches!(not_renewed, Interrupt::LostOwnership { .. }));
+    }
 }

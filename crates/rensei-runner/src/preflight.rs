@@ -131,7 +131,8 @@ async fn fetch(id: &SessionId, daemon_url: &str, interrupts: &Interrupts) -> Res
 
 fn finished(error: &PreflightError, outcome: Option<Outcome>) -> Finished {
     let message = text::with_hint(text::chain(error), error.hint());
-    Finished { outcome, exit_code: 2, error: Some(format!("preflight: {message}")) }
+    let exit_code = if matches!(error, PreflightError::Interrupted) { 1 } else { 2 };
+    Finished { outcome, exit_code, error: Some(format!("preflight: {message}")) }
 }
 
 /// Not reported: whether anybody has to be told is for the daemon to know.

@@ -1,7 +1,6 @@
 //! Tells the control plane how a session ended.
 
 use crate::link::{Link, is_transient};
-use crate::outcome_file::OutcomeFile;
 use crate::runtime::Usage;
 use crate::text;
 use rensei_platform_client::ClientError;
@@ -25,18 +24,9 @@ pub(crate) struct Extra {
     pub(crate) usage: Usage,
 }
 
-/// Leaves the outcome for the daemon, reports it, and says in the file whether that was accepted. `outcome.reported`
-/// tells beforehand whether there is nobody to report to.
-pub(crate) async fn deliver(outcome: &mut Outcome, extra: &Extra, file: &OutcomeFile, link: Option<&Link>) {
-    outcome.reported |= link.is_none();
-    // First the file: from here on a worker that dies loses nothing.
-    file.write(outcome);
-    if let (false, Some(link)) = (outcome.reported, link) {
-        outcome.reported = timeout(BOUND, post(outcome, extra, link)).await.unwrap_or(false);
-        if outcome.reported {
-            file.write(outcome);
-        }
-    }
+/// Reports the outcome. Says whether there is nothing left to report.
+pub(crate) async fn deliver(outcome: &Outcome, extra: &Extra, link: &Link) -> bool {
+    timeout(BOUND, post(outcome, extra, link)).await.unwrap_or(false)
 }
 
 /// Completion first, then status; the status goes out whatever became of the completion.

@@ -32,9 +32,18 @@ async fn work(options: RunOptions, interrupts: Interrupts) -> Finished {
     };
     let (detail, start) = (prepared.detail.clone(), prepared.start);
     let (file, link) = (prepared.file.clone(), prepared.link.clone());
-    let conclusion = session::run(prepared, interrupts).await;
+    let (conclusion, activities) = session::run(prepared, interrupts).await;
     let mut outcome = outcome(&detail, start, &conclusion);
-    report::deliver(&mut outcome, &conclusion.extra, &file, link.as_deref()).await;
+    outcome.reported |= link.is_none();
+    // First the file: from here on a worker that dies loses nothing.
+    file.write(&outcome);
+    activities.close().await;
+    if let (false, Some(link)) = (outcome.reported, link) {
+        outcome.reported = report::deliver(&outcome, &conclusion.extra, &link).await;
+        if outcome.reported {
+            file.write(&outcome);
+        }
+    }
     finished(outcome)
 }
 

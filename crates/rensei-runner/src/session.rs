@@ -8,7 +8,7 @@ use crate::interrupt::{Interrupt, Interrupts};
 use crate::link::Link;
 use crate::preflight::{Prepared, Start};
 use crate::publish::{self, Publication};
-use crate::runtime::{self, AgentRuntime, AgentSpec, Failure, RuntimeError};
+use crate::runtime::{self, AgentEvent, AgentRuntime, AgentSpec, Failure, RuntimeError};
 use crate::task::Task;
 use crate::{agent_env, lease, prompt, text};
 use rensei_control_api::ControlError;
@@ -38,8 +38,8 @@ pub(crate) struct Session {
 /// A workarea that is being made.
 type Pending = Task<Result<Workarea, ControlError>>;
 
-/// Runs the session. Returns when nothing more happens in the workarea and everything but the end has been reported.
-pub(crate) async fn run(prepared: Prepared, interrupts: Interrupts) -> Conclusion {
+/// Runs the session. Returns when nothing more happens in the workarea; activities may still be on their way.
+pub(crate) async fn run(prepared: Prepared, interrupts: Interrupts) -> (Conclusion, Activities) {
     let Prepared { detail, link, workarea, env, raw_output, start, .. } = prepared;
     let session = Session {
         _lease: link.clone().map(|link| keep_lease(link, interrupts.clone())),
@@ -51,8 +51,7 @@ pub(crate) async fn run(prepared: Prepared, interrupts: Interrupts) -> Conclusio
         start,
     };
     let conclusion = session.conclude(workarea, raw_output).await;
-    session.activities.close().await;
-    conclusion
+    (conclusion, session.activities)
 }
 
 fn keep_lease(link: Arc<Link>, interrupts: Interrupts) -> Task<()> {
@@ -115,7 +114,10 @@ impl Session {
                 let failure = Failure { mode: breach.failure_mode, message: breach.message.clone() };
                 return Conclusion::failed(failure).after(observed);
             }
-            None => self.publish(&observed, workarea).await,
+            None => {
+                self.announce_failure(&observed);
+                self.publish(&observed, workarea).await
+            }
         };
         match publication {
             Err(interrupt) => Conclusion::interrupted(interrupt).after(observed),
@@ -132,6 +134,13 @@ impl Session {
         match &publication.failure {
             Some(_) => self.interrupts.imminent().await.map_or(Ok(publication), Err),
             None => Ok(publication),
+        }
+    }
+
+    /// A process that fails says so by its exit code only; scripted agents have said it themselves.
+    fn announce_failure(&self, observed: &Observed) {
+        if let (Some(failure), Some(_)) = (&observed.end.failure, observed.end.process) {
+            self.activities.observe(&AgentEvent::Error(failure.message.clone()));
         }
     }
 

@@ -117,3 +117,12 @@ async fn a_stop_before_the_agent_starts_it_never() {
     assert!(!fixture.workarea().join("ran").exists());
     assert_eq!(fixture.plane.statuses(), ["stopped"]);
 }
+
+#[tokio::test]
+async fn a_stop_before_anything_is_known_ends_the_worker_at_once() {
+    let fixture = Fixture::shell("touch ran").await;
+    let finished = rensei_runner::run(fixture.options(), std::future::ready(())).await;
+    assert_eq!((finished.exit_code, finished.outcome.unwrap().status), (1, SessionStatus::Stopped));
+    assert!(!fixture.outcome_file().reported);
+    assert!(!fixture.workarea().join("ran").exists());
+}

@@ -20,22 +20,22 @@ fn fresh_id() -> String {
     format!("session-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub struct Fixture {
+pub(crate) struct Fixture {
     dir: tempfile::TempDir,
-    pub plane: Plane,
-    pub id: String,
-    pub base: String,
+    pub(crate) plane: Plane,
+    pub(crate) id: String,
+    pub(crate) base: String,
     work: PathBuf,
 }
 
 /// A session that runs.
-pub struct Running {
+pub(crate) struct Running {
     worker: JoinHandle<Finished>,
     shutdown: oneshot::Sender<()>,
 }
 
 impl Running {
-    pub async fn end(self) -> Finished {
+    pub(crate) async fn end(self) -> Finished {
         // Kept until here: a dropped sender would resolve the worker's shutdown future.
         let Self { worker, shutdown } = self;
         let finished = worker.await.unwrap();
@@ -43,7 +43,7 @@ impl Running {
         finished
     }
 
-    pub async fn shut_down(self) -> Finished {
+    pub(crate) async fn shut_down(self) -> Finished {
         self.shutdown.send(()).unwrap();
         self.worker.await.unwrap()
     }
@@ -51,7 +51,7 @@ impl Running {
 
 impl Fixture {
     /// A session of `provider`, configured with `config`, on a repository with one commit.
-    pub async fn new(provider: &str, config: Value) -> Self {
+    pub(crate) async fn new(provider: &str, config: Value) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let id = fresh_id();
         let origin = make_repository(dir.path());
@@ -74,17 +74,17 @@ impl Fixture {
     }
 
     /// A session of the `shell` runtime.
-    pub async fn shell(command: &str) -> Self {
+    pub(crate) async fn shell(command: &str) -> Self {
         Self::new("shell", json!({ "command": command })).await
     }
 
     /// Changes the session's detail.
-    pub fn with(self, edit: impl FnOnce(&mut SessionDetail)) -> Self {
+    pub(crate) fn with(self, edit: impl FnOnce(&mut SessionDetail)) -> Self {
         self.plane.edit(|script| edit(&mut script.detail));
         self
     }
 
-    pub fn options(&self) -> RunOptions {
+    pub(crate) fn options(&self) -> RunOptions {
         let env = [
             ("PATH", std::env::var("PATH").unwrap()),
             ("HOME", self.dir.path().display().to_string()),
@@ -100,7 +100,7 @@ impl Fixture {
         }
     }
 
-    pub fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Running {
         let (shutdown, asked) = oneshot::channel::<()>();
         let options = self.options();
         let worker = tokio::spawn(rensei_runner::run(options, async move {
@@ -110,39 +110,39 @@ impl Fixture {
     }
 
     /// Runs the session to its end.
-    pub async fn run(&self) -> (Finished, Outcome) {
+    pub(crate) async fn run(&self) -> (Finished, Outcome) {
         let finished = self.start().end().await;
         let outcome = finished.outcome.clone().unwrap();
         (finished, outcome)
     }
 
-    pub fn session_dir(&self) -> PathBuf {
+    pub(crate) fn session_dir(&self) -> PathBuf {
         self.dir.path().join("session")
     }
 
-    pub fn raw_output(&self) -> PathBuf {
+    pub(crate) fn raw_output(&self) -> PathBuf {
         self.dir.path().join("raw.log")
     }
 
-    pub fn workarea(&self) -> PathBuf {
+    pub(crate) fn workarea(&self) -> PathBuf {
         self.work.clone()
     }
 
     /// What the worker left for the daemon.
-    pub fn outcome_file(&self) -> Outcome {
+    pub(crate) fn outcome_file(&self) -> Outcome {
         let text = std::fs::read(self.session_dir().join(OUTCOME_FILE)).unwrap();
         serde_json::from_slice(&text).unwrap()
     }
 
     /// Commit of the session's branch on the remote.
-    pub fn pushed(&self) -> Option<String> {
+    pub(crate) fn pushed(&self) -> Option<String> {
         let branch = format!("refs/heads/agent/{}", self.id);
         let shown = git(&self.dir.path().join("origin.git"), &["for-each-ref", "--format=%(objectname)", &branch]);
         Some(shown).filter(|commit| !commit.is_empty())
     }
 
     /// Output of a git command on the remote.
-    pub fn on_remote(&self, args: &[&str]) -> String {
+    pub(crate) fn on_remote(&self, args: &[&str]) -> String {
         git(&self.dir.path().join("origin.git"), args)
     }
 }

@@ -102,6 +102,8 @@ async fn a_failing_agent_fails_the_session_but_its_work_is_kept() {
     let last = fixture.plane.read(|script| script.bodies("status").last().cloned().unwrap());
     assert_eq!(last["error"]["message"], "agent exited with exit code 3");
     assert_eq!(last["result"]["exitCode"], 3);
+    let errors = |script: &crate::plane::Script| script.activities().filter(|a| a["type"] == "error").count();
+    assert_eq!(fixture.plane.read(errors), 1);
 }
 
 #[tokio::test]

@@ -13,34 +13,34 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 /// What the scripted parties do and have seen.
-pub struct Script {
-    pub detail: SessionDetail,
+pub(crate) struct Script {
+    pub(crate) detail: SessionDetail,
     /// `Err`: status and message of the refusal.
-    pub workarea: Result<Workarea, (u16, Value)>,
+    pub(crate) workarea: Result<Workarea, (u16, Value)>,
     /// Token that the control plane accepts.
-    pub accepted_token: String,
+    pub(crate) accepted_token: String,
     /// Answers to be given before the regular one, by route: `lock-refresh`, `activity`, `status`, `completion`, `detail`.
-    pub faults: HashMap<&'static str, VecDeque<(u16, Value)>>,
+    pub(crate) faults: HashMap<&'static str, VecDeque<(u16, Value)>>,
     /// Routes that answer 500 until further notice.
-    pub broken: Vec<&'static str>,
+    pub(crate) broken: Vec<&'static str>,
     /// What a lock refresh is answered with at once; `None` holds it.
-    pub lease: Option<(u16, Value)>,
+    pub(crate) lease: Option<(u16, Value)>,
     /// Requests by route, in order of arrival, with their accepted bodies.
-    pub seen: Vec<(&'static str, Value)>,
+    pub(crate) seen: Vec<(&'static str, Value)>,
     /// Number of requests by route, refused ones too.
-    pub asked: BTreeMap<&'static str, usize>,
+    pub(crate) asked: BTreeMap<&'static str, usize>,
 }
 
 /// The server.
 #[derive(Clone)]
-pub struct Plane {
-    pub url: String,
+pub(crate) struct Plane {
+    pub(crate) url: String,
     script: Arc<Mutex<Script>>,
     changed: watch::Sender<u64>,
 }
 
 impl Plane {
-    pub async fn start(detail: SessionDetail, workarea: Result<Workarea, (u16, Value)>) -> Self {
+    pub(crate) async fn start(detail: SessionDetail, workarea: Result<Workarea, (u16, Value)>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let token = detail.auth_token.as_ref().map(|token| token.expose().to_owned()).unwrap_or_default();
@@ -65,14 +65,14 @@ impl Plane {
     }
 
     /// Changes the script, and wakes whoever waits for a change.
-    pub fn edit<T>(&self, edit: impl FnOnce(&mut Script) -> T) -> T {
+    pub(crate) fn edit<T>(&self, edit: impl FnOnce(&mut Script) -> T) -> T {
         let value = edit(&mut self.script.lock().unwrap());
         self.changed.send_modify(|version| *version += 1);
         value
     }
 
     /// Waits until the script, or what was seen, satisfies `condition`.
-    pub async fn until(&self, condition: impl Fn(&Script) -> bool) {
+    pub(crate) async fn until(&self, condition: impl Fn(&Script) -> bool) {
         let mut changes = self.changed.subscribe();
         while !condition(&self.script.lock().unwrap()) {
             changes.changed().await.unwrap();
@@ -80,30 +80,30 @@ impl Plane {
     }
 
     /// Waits for an activity with that text in it.
-    pub async fn until_activity(&self, text: &str) {
+    pub(crate) async fn until_activity(&self, text: &str) {
         self.until(|script| script.activities().any(|activity| content(activity).contains(text))).await;
     }
 
-    pub fn read<T>(&self, read: impl FnOnce(&Script) -> T) -> T {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Script) -> T) -> T {
         read(&self.script.lock().unwrap())
     }
 
     /// Statuses in order of arrival.
-    pub fn statuses(&self) -> Vec<String> {
+    pub(crate) fn statuses(&self) -> Vec<String> {
         self.read(|script| script.bodies("status").map(|body| body["status"].as_str().unwrap().to_owned()).collect())
     }
 }
 
 impl Script {
-    pub fn bodies(&self, route: &str) -> impl Iterator<Item = &Value> {
+    pub(crate) fn bodies(&self, route: &str) -> impl Iterator<Item = &Value> {
         self.seen.iter().filter(move |(seen, _)| *seen == route).map(|(_, body)| body)
     }
 
-    pub fn activities(&self) -> impl Iterator<Item = &Value> {
+    pub(crate) fn activities(&self) -> impl Iterator<Item = &Value> {
         self.bodies("activity").map(|body| &body["activity"])
     }
 
-    pub fn fail(&mut self, route: &'static str, times: usize, status: u16, body: &Value) {
+    pub(crate) fn fail(&mut self, route: &'static str, times: usize, status: u16, body: &Value) {
         self.faults.entry(route).or_default().extend(std::iter::repeat_n((status, body.clone()), times));
     }
 
@@ -114,7 +114,7 @@ impl Script {
     }
 }
 
-pub fn content(activity: &Value) -> &str {
+pub(crate) fn content(activity: &Value) -> &str {
     activity["content"].as_str().unwrap()
 }
 
