@@ -14,7 +14,7 @@ use crate::error::{CommandError, CommandResult};
 use crate::output::Output;
 use crate::state_root;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What every command gets.
@@ -82,4 +82,30 @@ fn finish<T>(
     // Threads that still read a pipe or a file must not hold up the end of the program.
     runtime.shutdown_background();
     result
+}
+
+/// A directory becomes its absolute path, because those who clone it have another working directory. Anything else is a
+/// URL or the id of a project.
+pub(crate) fn absolute_repository(given: &str) -> CommandResult<String> {
+    let path = Path::new(given);
+    if !path.is_dir() {
+        return Ok(given.to_owned());
+    }
+    let absolute = std::fs::canonicalize(path)
+        .map_err(|error| CommandError::context(format!("failed to resolve the path `{given}`"), error))?;
+    absolute.into_os_string().into_string().map_err(|path| {
+        CommandError::usage(format!("the path of the repository is not UTF-8: `{}`", Path::new(&path).display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_become_absolute_and_the_rest_stays() {
+        assert!(absolute_repository(".").unwrap().starts_with('/'));
+        assert_eq!(absolute_repository("https://example.com/a.git").unwrap(), "https://example.com/a.git");
+        assert_eq!(absolute_repository("my-project").unwrap(), "my-project");
+    }
 }

@@ -30,9 +30,9 @@ pub(crate) struct InitArgs {
     /// Slug of the project.
     #[arg(long, value_name = "SLUG")]
     pub(crate) project: String,
-    /// Repository of the project, as its hosts can reach it: a URL or an absolute path.
-    #[arg(long, value_name = "URL")]
-    pub(crate) repository: String,
+    /// Repository of the project, as its hosts reach it: a path or a URL [default: as it is].
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) repository: Option<String>,
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,

@@ -85,8 +85,8 @@ pub(crate) struct CreateArgs {
     /// Project [default: the only one that the API key sees].
     #[arg(long, value_name = "SLUG")]
     pub(crate) project: Option<String>,
-    /// Repository [default: the project's].
-    #[arg(long, value_name = "URL")]
+    /// Repository, a path or a URL [default: the project's].
+    #[arg(long, value_name = "PATH|URL")]
     pub(crate) repository: Option<String>,
     #[command(flatten)]
     pub(crate) work: WorkArgs,

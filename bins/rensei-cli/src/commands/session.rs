@@ -2,10 +2,11 @@
 
 mod create;
 mod follow;
+mod hush;
 mod list;
 mod output;
 mod run;
-mod sheet;
+pub(super) mod sheet;
 mod show;
 mod stop;
 mod target;
@@ -17,7 +18,6 @@ use crate::error::CommandResult;
 use std::process::ExitCode;
 
 pub(super) use follow::lines;
-pub(super) use sheet::{agent_end, diff_line, of_platform as sheet_of_platform};
 
 /// Runs one command of sessions.
 pub(super) fn run(context: &Context, command: SessionCommand) -> CommandResult<ExitCode> {

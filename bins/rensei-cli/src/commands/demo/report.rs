@@ -4,7 +4,7 @@ use super::repository::Repository;
 use super::timeline::{Event, Timeline};
 use crate::args::demo::DemoArgs;
 use crate::commands::Context;
-use crate::commands::session::sheet_of_platform;
+use crate::commands::session::sheet;
 use crate::error::CommandResult;
 use rensei_proto::operator::Session;
 use rensei_proto::outcome::SessionResult;
@@ -52,9 +52,8 @@ pub(super) async fn print(
             directory: ending.kept,
         });
     }
-    context.output.line("")?;
-    context.output.line(sheet_of_platform(&context.output, session))?;
-    context.output.line("")?;
+    let page = sheet::of_result(&context.output, session);
+    context.output.line(format_args!("\n{page}\n"))?;
     look(context, repository, &result, ending.kept.is_some()).await
 }
 

@@ -131,6 +131,6 @@ fn kill_marked(name: &str, value: Option<&str>) -> usize {
     let own = std::process::id();
     let others = pids.into_iter().filter(|pid| *pid != own);
     let pids = others.filter_map(|pid| i32::try_from(pid).ok().and_then(Pid::from_raw));
-    // A process that ended in between is what is wanted.
-    pids.map(|pid| kill_process(pid, Signal::KILL)).count()
+    // One that ended in between does not count: it is what is wanted.
+    pids.filter(|pid| kill_process(*pid, Signal::KILL).is_ok()).count()
 }

@@ -72,7 +72,7 @@ async fn init(home: &Path, repository: &Repository) -> CommandResult<InitOutput>
         data_dir: home.join("platform"),
         org: "demo".to_owned(),
         project: PROJECT.to_owned(),
-        repository: repository.url().to_owned(),
+        repository: Some(repository.url().to_owned()),
     };
     rensei_platform::init(options)
         .await

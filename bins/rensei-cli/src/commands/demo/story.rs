@@ -4,19 +4,25 @@ use super::repository::Repository;
 use super::stage::{PROJECT, Stage};
 use super::timeline::Timeline;
 use crate::args::demo::DemoArgs;
-use crate::commands::session::{agent_end, diff_line, lines};
+use crate::commands::session::lines;
+use crate::commands::session::sheet::{agent_end, diff_line};
 use crate::error::{CommandError, CommandResult};
 use crate::output::time::{between, span};
 use rensei_platform_client::{ClientError, OperatorClient};
-use rensei_proto::operator::{CreateSession, Session};
+use rensei_proto::operator::{CreateSession, RecordedActivity, Session};
 use rensei_proto::{ResolvedProfile, SessionStatus};
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How long one request is held.
 const WAIT: Duration = Duration::from_secs(20);
 /// How long a host may take to claim the session.
 const CLAIM_LIMIT: Duration = Duration::from_secs(20);
+
+/// Steps that a worker reports as actions: the action, our event, and what its text begins with.
+const STEPS: [(&str, &str, &str); 3] =
+    [("workarea", "workarea", "workarea "), ("commit", "committed", "committed "), ("push", "pushed", "pushed ")];
 
 /// The agent unless one is given. It does what agents do: reads the task, changes the checkout, says what it did.
 const DEFAULT_AGENT: &str = r##"task=$(cat)
@@ -75,9 +81,7 @@ pub(super) async fn follow(
             }
             page = &mut heard => {
                 let page = page.map_err(failed)?;
-                for line in page.activities.iter().flat_map(lines) {
-                    timeline.said(&line)?;
-                }
+                page.activities.iter().try_for_each(|activity| told.activity(activity, timeline))?;
                 if page.activities.is_empty() && page.session_status.is_terminal() {
                     let ended = client.session(&id).await.map_err(failed)?;
                     told.progress(&ended, timeline)?;
@@ -104,52 +108,57 @@ fn nobody_came(session: &Session) -> CommandError {
 
 /// What was told already.
 #[derive(Debug, Default)]
-struct Told {
-    claimed: bool,
-    started: bool,
-    workarea: bool,
-}
+struct Told(HashSet<&'static str>);
 
 impl Told {
-    /// Tells what is new on the way.
+    /// Tells `event`, unless it was told.
+    fn once(&mut self, timeline: &mut Timeline, event: &'static str, detail: &str) -> CommandResult {
+        if self.0.insert(event) { timeline.event(event, detail) } else { Ok(()) }
+    }
+
+    /// Tells what the control plane knows.
     fn progress(&mut self, session: &Session, timeline: &mut Timeline) -> CommandResult {
-        if let Some(claimed) =
-            session.claimed_at.filter(|_| !std::mem::replace(&mut self.claimed, session.claimed_at.is_some()))
-        {
+        if let Some(claimed) = session.claimed_at {
             let host = session.hostname.as_deref().or(session.worker_id.as_deref()).unwrap_or("a host");
-            timeline
-                .event("claimed", format!("by {host}, {} in the queue", span(between(session.created_at, claimed))))?;
+            let waited = span(between(session.created_at, claimed));
+            self.once(timeline, "claimed", &format!("by {host}, after {waited} in the queue"))?;
         }
-        if session.started_at.is_some() && !std::mem::replace(&mut self.started, true) {
-            timeline.event("started", "worker in its own process group")?;
-        }
-        if let Some(path) = session.worktree_path.as_deref().filter(|_| !self.workarea) {
-            self.workarea = true;
-            timeline.event("workarea", path)?;
+        if session.started_at.is_some() {
+            self.once(timeline, "started", "a worker in a process group of its own")?;
         }
         Ok(())
     }
 
-    /// Tells what was left behind, and how it ended.
-    fn end(&self, session: &Session, timeline: &mut Timeline) -> CommandResult {
-        let result = session.result.clone().unwrap_or_default();
-        if let Some(end) = agent_end(&result) {
-            timeline.event("agent ended", end)?;
+    /// Tells what the worker did itself, or what its agent said.
+    fn activity(&mut self, activity: &RecordedActivity, timeline: &mut Timeline) -> CommandResult {
+        let tool = activity.activity.tool_name.as_deref().unwrap_or_default();
+        match STEPS.iter().find(|(name, ..)| *name == tool) {
+            Some((_, event, prefix)) => {
+                let content = activity.activity.content.as_str();
+                self.once(timeline, event, content.strip_prefix(prefix).unwrap_or(content))
+            }
+            None => lines(activity).try_for_each(|line| timeline.said(&line)),
         }
-        let changed = result.diff.as_ref().is_some_and(|diff| diff.files_changed > 0);
-        if let (Some(commit), true) = (&result.commit_sha, changed) {
-            let diff = result.diff.as_ref().map(diff_line).unwrap_or_default();
-            timeline.event("committed", format!("{} {diff}", &commit.get(..10).unwrap_or(commit)))?;
+    }
+
+    /// Tells what was left behind, where no activity did, and how it ended.
+    fn end(&mut self, session: &Session, timeline: &mut Timeline) -> CommandResult {
+        let result = session.result.clone().unwrap_or_default();
+        if let (Some(commit), Some(diff)) =
+            (&result.commit_sha, result.diff.as_ref().filter(|diff| diff.files_changed > 0))
+        {
+            self.once(timeline, "committed", &format!("{commit}: {}", diff_line(diff)))?;
         }
         if let Some(branch) = result.branch.as_deref().filter(|_| result.pushed) {
-            timeline.event("pushed", branch)?;
+            self.once(timeline, "pushed", branch)?;
         }
         let event = match session.status {
             SessionStatus::Completed => "completed",
             SessionStatus::Stopped => "stopped",
             _ => "failed",
         };
-        let ran = session.ended_at.map(|end| between(session.created_at, end)).unwrap_or_default();
-        timeline.event(event, format!("{} after it was dispatched", span(ran)))
+        let took = span(session.ended_at.map(|end| between(session.created_at, end)).unwrap_or_default());
+        let agent = agent_end(&result).map(|end| format!("agent ended with {end}, ")).unwrap_or_default();
+        self.once(timeline, event, &format!("{agent}{took} after it was dispatched"))
     }
 }

@@ -14,6 +14,8 @@ use rensei_proto::control::{
 pub(crate) struct HostClient {
     client: ControlClient,
     url: String,
+    /// What else to try when nothing listens.
+    otherwise: Option<&'static str>,
 }
 
 impl HostClient {
@@ -28,7 +30,13 @@ impl HostClient {
             CommandError::usage(format!("cannot use the daemon's address `{url}`: {error}"))
                 .hint("use --host and --port, or set RENSEI_DAEMON_URL to a URL such as http://127.0.0.1:7734")
         })?;
-        Ok(Self { client, url })
+        Ok(Self { client, url, otherwise: None })
+    }
+
+    /// Adds what else to try when nothing listens.
+    pub(crate) fn otherwise(mut self, hint: &'static str) -> Self {
+        self.otherwise = Some(hint);
+        self
     }
 
     /// Base URL of the control API.
@@ -41,28 +49,28 @@ impl HostClient {
         match self.client.status().await {
             Ok(status) => Ok(Some(status)),
             Err(ControlError::NotRunning { .. }) => Ok(None),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
     /// What the daemon says of itself.
     pub(crate) async fn status(&self) -> CommandResult<Status> {
-        self.client.status().await.map_err(failed)
+        self.client.status().await.map_err(|error| self.failed(error))
     }
 
     /// Stops accepting sessions.
     pub(crate) async fn pause(&self) -> CommandResult<ActionResponse> {
-        self.client.pause().await.map_err(failed)
+        self.client.pause().await.map_err(|error| self.failed(error))
     }
 
     /// Accepts sessions again.
     pub(crate) async fn resume(&self) -> CommandResult<ActionResponse> {
-        self.client.resume().await.map_err(failed)
+        self.client.resume().await.map_err(|error| self.failed(error))
     }
 
     /// Starts a drain.
     pub(crate) async fn drain(&self, request: &DrainRequest) -> CommandResult<ActionResponse> {
-        self.client.drain(request).await.map_err(failed)
+        self.client.drain(request).await.map_err(|error| self.failed(error))
     }
 
     /// Ends the daemon; `None` when nothing listens.
@@ -70,28 +78,28 @@ impl HostClient {
         match self.client.stop().await {
             Ok(answer) => Ok(Some(answer)),
             Err(ControlError::NotRunning { .. }) => Ok(None),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
     /// Live and ended sessions, oldest first.
     pub(crate) async fn all_sessions(&self) -> CommandResult<Vec<SessionView>> {
-        self.client.all_sessions().await.map_err(failed)
+        self.client.all_sessions().await.map_err(|error| self.failed(error))
     }
 
     /// Runs a session.
     pub(crate) async fn post_session(&self, post: &PostSession) -> CommandResult<SessionHandle> {
-        self.client.post_session(post).await.map_err(failed)
+        self.client.post_session(post).await.map_err(|error| self.failed(error))
     }
 
     /// One session, live or ended.
     pub(crate) async fn session_record(&self, id: &SessionId) -> CommandResult<SessionView> {
-        self.client.session_record(id).await.map_err(failed)
+        self.client.session_record(id).await.map_err(|error| self.failed(error))
     }
 
     /// Asks for the end of a session.
     pub(crate) async fn stop_session(&self, id: &SessionId, reason: Option<&str>) -> CommandResult<StopResponse> {
-        self.client.stop_session(id, reason).await.map_err(failed)
+        self.client.stop_session(id, reason).await.map_err(|error| self.failed(error))
     }
 
     /// Hands the raw output of a session to `show`, as it comes.
@@ -101,11 +109,19 @@ impl HostClient {
         query: OutputQuery,
         mut show: impl FnMut(&[u8]) -> CommandResult,
     ) -> CommandResult {
-        let mut chunks = self.client.output(id, query).await.map_err(failed)?;
+        let mut chunks = self.client.output(id, query).await.map_err(|error| self.failed(error))?;
         while let Some(chunk) = chunks.next_chunk().await {
-            show(&chunk.map_err(failed)?)?;
+            show(&chunk.map_err(|error| self.failed(error))?)?;
         }
         Ok(())
+    }
+
+    /// A failed call, with the next step.
+    fn failed(&self, error: ControlError) -> CommandError {
+        let refused = error.http_status().map(|status| next_step(status).to_owned());
+        let otherwise = self.otherwise.filter(|_| matches!(error, ControlError::NotRunning { .. }));
+        let hint = error.hint().or(refused);
+        CommandError::failure(error).maybe_hint(hint).maybe_hint(otherwise)
     }
 }
 
@@ -120,13 +136,6 @@ fn url(context: &Context, address: &AddressArgs) -> String {
             format!("http://{host}:{}", address.port.unwrap_or(DEFAULT_PORT))
         }
     }
-}
-
-/// A failed call, with the next step.
-fn failed(error: ControlError) -> CommandError {
-    let refused = error.http_status().map(|status| next_step(status).to_owned());
-    let hint = error.hint().or(refused);
-    CommandError::failure(error).maybe_hint(hint)
 }
 
 /// What to do about a refusal that does not say so itself.

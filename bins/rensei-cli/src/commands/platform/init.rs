@@ -2,7 +2,7 @@
 
 use super::data_dir;
 use crate::args::platform::{DEFAULT_LISTEN, InitArgs};
-use crate::commands::{Context, block_on};
+use crate::commands::{Context, absolute_repository, block_on};
 use crate::error::{CommandError, CommandResult};
 use crate::output::{Tone, text};
 use rensei_platform::{InitOptions, InitOutput};
@@ -12,11 +12,12 @@ use std::process::ExitCode;
 /// Creates organisation, project and tokens, and shows the tokens.
 pub(super) fn run(context: &Context, args: InitArgs) -> CommandResult<ExitCode> {
     let dir = data_dir(context, args.data_dir.clone())?;
+    let repository = args.repository.as_deref().map(absolute_repository).transpose()?;
     let options = InitOptions {
         data_dir: dir.clone(),
         org: args.org.clone(),
         project: args.project.clone(),
-        repository: args.repository.clone(),
+        repository: repository.clone(),
     };
     let made = block_on(async {
         rensei_platform::init(options).await.map_err(|error| {
@@ -28,21 +29,22 @@ pub(super) fn run(context: &Context, args: InitArgs) -> CommandResult<ExitCode> 
     if args.json {
         context.output.json(&made)?;
     } else {
-        context.output.line(page(context, &args, &dir, &made))?;
+        context.output.line(page(context, &args, &dir, repository.as_deref(), &made))?;
         context.output.note("the tokens are shown once and stored as hashes only: keep this page");
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What to do with the tokens, ready to paste.
-fn page(context: &Context, args: &InitArgs, dir: &Path, made: &InitOutput) -> String {
+fn page(context: &Context, args: &InitArgs, dir: &Path, repository: Option<&str>, made: &InitOutput) -> String {
     let heading = |text: &str| context.output.paint(Tone::Strong, text);
     let url = format!("http://{DEFAULT_LISTEN}");
     let serve = match args.data_dir {
         Some(_) => format!("rensei platform serve --data-dir {}", text::quoted(&dir.to_string_lossy())),
         None => "rensei platform serve".to_owned(),
     };
-    let config = daemon_yaml(&url, made.registration_token.expose(), &host_label(), &args.project, &args.repository);
+    let repository = repository.unwrap_or("<repository of the project>");
+    let config = daemon_yaml(&url, made.registration_token.expose(), &host_label(), &args.project, repository);
     let mut text = format!("{} {} / {}\n\n", heading("Project"), args.org, args.project);
     text += &format!("{}\n  {serve}\n\n", heading("Start the control plane"));
     text += &format!("{} (daemon.yaml in the state root, ~/.rensei)\n", heading("Configure a host"));

@@ -10,6 +10,7 @@ use rensei_platform::{LegacyAuth, Platform, ServeError, ServeOptions};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// Serves until a signal ends it.
 pub(super) fn run(context: &Context, args: ServeArgs) -> CommandResult<ExitCode> {
@@ -19,15 +20,21 @@ pub(super) fn run(context: &Context, args: ServeArgs) -> CommandResult<ExitCode>
         let mut signals = Signals::listen()?;
         let platform = Platform::bind(options(&args, dir)).await.map_err(failed)?;
         context.output.line(format_args!("[platform] listening on http://{}", platform.local_addr()))?;
-        let shutdown = async {
-            tokio::select! {
-                // Cancel-safe, see `Signals::next`.
-                name = signals.next() => say(context, &format!("{name}: stopping")),
-                // Waiting for a process changes nothing.
-                () = gone(args.stop_with) => say(context, "owner gone: stopping"),
-            }
-        };
-        platform.run(shutdown).await.map_err(failed)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut serving = std::pin::pin!(platform.run(async {
+            // A dropped sender ends the server too.
+            let _stopped = stopped.await;
+        }));
+        tokio::select! {
+            // Polled by reference and awaited again below.
+            result = &mut serving => return result.map_err(failed).map(|()| ExitCode::SUCCESS),
+            // Cancel-safe, see `Signals::next`.
+            name = signals.next() => say(context, &format!("{name}: stopping")),
+            // Waiting for a process changes nothing.
+            () = gone(args.stop_with) => say(context, "owner gone: stopping"),
+        }
+        drop(stop);
+        serving.await.map_err(failed)?;
         say(context, "stopped");
         Ok(ExitCode::SUCCESS)
     })
@@ -40,7 +47,6 @@ fn say(context: &Context, line: &str) {
 
 fn options(args: &ServeArgs, data_dir: PathBuf) -> ServeOptions {
     ServeOptions {
-        listen: args.listen,
         legacy_session_auth: match args.legacy_session_auth {
             LegacySessionAuth::Both => LegacyAuth::Both,
             LegacySessionAuth::KeyOnly => LegacyAuth::KeyOnly,
@@ -48,7 +54,7 @@ fn options(args: &ServeArgs, data_dir: PathBuf) -> ServeOptions {
         heartbeat_interval: Duration::from_millis(args.heartbeat_interval_ms),
         lease: args.lease_seconds,
         accept_deadline: args.accept_seconds,
-        ..ServeOptions::new(data_dir)
+        ..ServeOptions::new(data_dir, args.listen)
     }
 }
 

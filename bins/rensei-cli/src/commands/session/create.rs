@@ -2,7 +2,7 @@
 
 use super::{follow, sheet, target::Platform, work};
 use crate::args::session::CreateArgs;
-use crate::commands::Context;
+use crate::commands::{Context, absolute_repository};
 use crate::error::{CommandError, CommandResult};
 use rensei_proto::SessionStatus;
 use rensei_proto::operator::{CreateSession, Session};
@@ -29,7 +29,7 @@ fn request(args: &CreateArgs) -> CommandResult<CreateSession> {
     let work = &args.work;
     Ok(CreateSession {
         project: args.project.clone(),
-        repository: args.repository.clone(),
+        repository: args.repository.as_deref().map(absolute_repository).transpose()?,
         r#ref: work.r#ref.clone(),
         branch: work.branch.clone(),
         title: work.title.clone(),

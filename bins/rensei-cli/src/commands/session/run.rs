@@ -1,15 +1,15 @@
 //! `rensei session run`: on this host, without a control plane.
 
+use super::hush::Hush;
 use super::{sheet, work};
 use crate::args::session::RunArgs;
-use crate::commands::Context;
 use crate::commands::host::client::HostClient;
+use crate::commands::{Context, absolute_repository};
 use crate::error::{CommandError, CommandResult};
 use crate::signals::Signals;
 use rensei_control_api::OutputQuery;
 use rensei_proto::control::{PostSession, PostedDetail, SessionView};
 use rensei_proto::{SessionId, SessionSpec, SessionStatus};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn post(args: &RunArgs) -> CommandResult<PostSession> {
     Ok(PostSession {
         spec: SessionSpec {
             session_id: new_id()?,
-            repository: repository(&args.repository)?,
+            repository: absolute_repository(&args.repository)?,
             r#ref: text(&work.r#ref),
             resources: None,
             env: work.env.iter().cloned().collect(),
@@ -60,20 +60,6 @@ fn post(args: &RunArgs) -> CommandResult<PostSession> {
 
 fn new_id() -> CommandResult<SessionId> {
     SessionId::parse(&uuid::Uuid::new_v4().to_string()).map_err(CommandError::failure)
-}
-
-/// A directory becomes its absolute path, because the daemon has another working directory. Anything else is a URL or
-/// the id of a project.
-fn repository(given: &str) -> CommandResult<String> {
-    let path = Path::new(given);
-    if !path.is_dir() {
-        return Ok(given.to_owned());
-    }
-    let absolute = std::fs::canonicalize(path)
-        .map_err(|error| CommandError::context(format!("failed to resolve the path `{given}`"), error))?;
-    absolute.into_os_string().into_string().map_err(|path| {
-        CommandError::usage(format!("the path of the repository is not UTF-8: `{}`", Path::new(&path).display()))
-    })
 }
 
 /// Shows the session's output until it ends. The first signal stops the session, the second leaves it alone.
@@ -101,14 +87,9 @@ async fn attend(context: &Context, client: &HostClient, id: &SessionId, json: bo
 
 async fn watch(context: &Context, client: &HostClient, id: &SessionId, json: bool) -> CommandResult<SessionView> {
     let query = OutputQuery { follow: true, ..OutputQuery::default() };
-    let show = |bytes: &[u8]| {
-        if json {
-            context.output.write_err(bytes);
-            return Ok(());
-        }
-        context.output.write(bytes)
-    };
-    client.output(id, query, show).await?;
+    let mut hush = Hush::new(id);
+    client.output(id, query, |bytes| show(context, json, &hush.pass(bytes))).await?;
+    show(context, json, &hush.rest())?;
     // The output ends a moment before the daemon has written the end into its record.
     loop {
         let view = client.session_record(id).await?;
@@ -119,26 +100,24 @@ async fn watch(context: &Context, client: &HostClient, id: &SessionId, json: boo
     }
 }
 
+/// With `--json` stdout is for the document.
+fn show(context: &Context, json: bool, bytes: &[u8]) -> CommandResult {
+    if json {
+        context.output.write_err(bytes);
+        return Ok(());
+    }
+    context.output.write(bytes)
+}
+
 fn conclude(context: &Context, view: &SessionView, json: bool) -> CommandResult<ExitCode> {
     if json {
         context.output.json(view)?;
     } else {
-        context.output.note(sheet::of_host(&context.output, view));
+        // The output was shown as it came.
+        context.output.note(sheet::of_host(&context.output, view, false));
     }
     match view.terminal_status() {
         Some(SessionStatus::Completed) => Ok(ExitCode::SUCCESS),
         _ => Err(CommandError::reported()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn directories_become_absolute_and_the_rest_stays() {
-        assert!(repository(".").unwrap().starts_with('/'));
-        assert_eq!(repository("https://example.com/a.git").unwrap(), "https://example.com/a.git");
-        assert_eq!(repository("my-project").unwrap(), "my-project");
     }
 }

@@ -13,7 +13,7 @@ use rensei_proto::outcome::{DiffStat, SessionResult};
 const MAX_FILES: usize = 10;
 
 /// A session as its control plane knows it.
-pub(in crate::commands) fn of_platform(output: &Output, session: &Session) -> Rows {
+pub(super) fn of_platform(output: &Output, session: &Session) -> Rows {
     let mut rows = Rows::new();
     rows.add("Session", text::clean(&session.session_id));
     rows.add("Status", output.paint(status_tone(session.status), status_text(session)));
@@ -33,8 +33,20 @@ pub(in crate::commands) fn of_platform(output: &Output, session: &Session) -> Ro
     rows
 }
 
-/// A session as its host knows it.
-pub(super) fn of_host(output: &Output, view: &SessionView) -> Rows {
+/// What a session left behind, and why not more.
+pub(in crate::commands) fn of_result(output: &Output, session: &Session) -> Rows {
+    let mut rows = Rows::new();
+    rows.add("Session", text::clean(&session.session_id));
+    rows.add("Status", output.paint(status_tone(session.status), session.status));
+    if let Some(result) = &session.result {
+        add_result(&mut rows, result);
+    }
+    add_error(&mut rows, output, session.error.as_deref());
+    rows
+}
+
+/// A session as its host knows it, with or without the end of its output.
+pub(super) fn of_host(output: &Output, view: &SessionView, with_tail: bool) -> Rows {
     let mut rows = Rows::new();
     let (outcome, ended) = (view.outcome.as_ref(), view.state.is_ended());
     rows.add("Session", &view.session_id);
@@ -50,7 +62,7 @@ pub(super) fn of_host(output: &Output, view: &SessionView) -> Rows {
     rows.add_some("Summary", outcome.and_then(|outcome| outcome.summary.as_deref()).map(text::clean));
     rows.add_some("Reason", view.reason.as_deref().map(text::clean));
     add_error(&mut rows, output, outcome.and_then(|outcome| outcome.error.as_deref()));
-    add_tail(&mut rows, outcome.map(|outcome| &outcome.result));
+    add_tail(&mut rows, outcome.map(|outcome| &outcome.result).filter(|_| with_tail));
     add_timeline(&mut rows, &host_timeline(view));
     rows
 }

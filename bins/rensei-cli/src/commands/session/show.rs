@@ -17,7 +17,7 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> CommandResult<Exit
         }
         Target::Host(host) => {
             let view = host.session_record(&args.session).await?;
-            if args.json { output.json(&view)? } else { output.line(sheet::of_host(output, &view))? }
+            if args.json { output.json(&view)? } else { output.line(sheet::of_host(output, &view, true))? }
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -32,7 +32,12 @@ impl Target {
         let host_meant = args.local || (address_given && args.platform.url.is_none());
         match url(context, &args.platform) {
             Some(url) if !host_meant => Platform::new(context, &args.platform, url).map(Self::Platform),
-            _ => HostClient::new(context, &args.address).map(Self::Host),
+            _ => {
+                let host = HostClient::new(context, &args.address)?;
+                let otherwise =
+                    "or ask a control plane: pass --url and --api-key, or set RENSEI_API_URL and RENSEI_API_TOKEN";
+                Ok(Self::Host(if host_meant { host } else { host.otherwise(otherwise) }))
+            }
         }
     }
 }

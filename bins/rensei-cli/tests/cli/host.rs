@@ -1,0 +1,200 @@
+//! The daemon on this machine, without a control plane.
+
+use crate::world::{World, until};
+use std::net::TcpListener;
+
+#[test]
+fn commands_say_that_nothing_runs_and_how_to_start_it() {
+    let world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    drop(listener);
+    for args in [&["host", "status"][..], &["host", "pause"], &["host", "drain"], &["session", "list"]] {
+        let done = world.run(&[args, &["--port", &port]].concat()).exits(1);
+        assert!(done.stderr.contains("rensei host run") && done.stdout.is_empty(), "{args:?} {}", done.stderr);
+    }
+    let stop = world.run(&["host", "stop", "--port", &port]).exits(0);
+    assert!(stop.stdout.contains("no daemon listens"), "{stop:?}");
+    assert!(!world.state().exists(), "asking made a state directory");
+}
+
+#[test]
+fn run_status_pause_resume_stop() {
+    let world = World::new();
+    world.configure(&world.repository(), "");
+    let (mut host, url) = world.host();
+    let ask = |args: &[&str]| {
+        let mut command = world.command(args);
+        command.env("RENSEI_DAEMON_URL", &url);
+        crate::world::finish(command)
+    };
+    let page = ask(&["host", "status"]).exits(0).stdout;
+    assert!(page.starts_with("  Daemon:    ready\n  Machine:   test\n  Version:   "), "{page}");
+    assert!(page.contains("  Platform:  none; local sessions only"), "{page}");
+    let status = ask(&["host", "status", "--json"]).exits(0).json();
+    assert_eq!((&status["status"], &status["projectsAllowed"]), (&"ready".into(), &1.into()));
+    assert_eq!(status["pid"], host.pid());
+    let _paused = ask(&["host", "pause"]).exits(0);
+    assert_eq!(ask(&["host", "status", "--json"]).exits(0).json()["status"], "paused");
+    let _resumed = ask(&["host", "resume"]).exits(0);
+    let _stopped = ask(&["host", "stop"]).exits(0);
+    assert_eq!(host.end(), Some(0));
+    host.line("[daemon] stopped");
+    let log = world.run(&["host", "logs", "--raw"]).exits(0).stdout;
+    let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    assert!(first["time"].is_string() && first["level"].is_string() && first["msg"].is_string(), "{log}");
+    world.is_quiet();
+}
+
+#[test]
+fn sessions_run_without_a_control_plane() {
+    let world = World::new();
+    let repository = world.repository();
+    world.configure(&repository, "");
+    let (_host, url) = world.host();
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    let run = |args: &[&str]| world.run(&[args, &["--port", &port]].concat());
+
+    let done = run(&[
+        "session",
+        "run",
+        "--repository",
+        &repository,
+        "--title",
+        "Add a file",
+        "--prompt",
+        "hello",
+        "--branch",
+        "mine",
+        "--command",
+        "cat > out.txt; echo done",
+    ])
+    .exits(0);
+    assert_eq!(done.stdout, "done\n");
+    assert!(done.stderr.contains("mine (pushed)") && done.stderr.contains("1 file changed, +1 -0"), "{}", done.stderr);
+    assert_eq!(world.git(&["-C", &repository, "show", "mine:out.txt"]), "hello");
+    assert_eq!(world.git(&["-C", &repository, "log", "-1", "--format=%s", "mine"]), "Add a file\n");
+
+    let failed = run(&["session", "run", "--repository", "alpha", "--command", "echo oops >&2; exit 3", "--json"]);
+    let failed = failed.exits(1);
+    let id = failed.json()["sessionId"].as_str().unwrap().to_owned();
+    let page = run(&["session", "show", &id]).exits(0).stdout;
+    assert!(page.contains("failed") && page.contains("exit code 3") && page.contains("oops"), "{page}");
+    let list = run(&["session", "list"]).exits(0).stdout;
+    assert!(list.lines().nth(1).unwrap().starts_with(&id), "newest first: {list}");
+    assert!(run(&["session", "output", &id]).exits(0).stdout.starts_with("oops\n"));
+
+    let refused = run(&["session", "run", "--repository", "elsewhere", "--command", "true"]).exits(1);
+    assert!(refused.stderr.contains("allowlist") && refused.stderr.contains("hint: "), "{}", refused.stderr);
+    let unknown = run(&["session", "show", "nobody"]).exits(1);
+    assert!(unknown.stderr.contains("rensei session list"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_detached_session_is_stopped_by_id() {
+    let world = World::new();
+    world.configure(&world.repository(), "");
+    let (_host, url) = world.host();
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    let run = |args: &[&str]| world.run(&[args, &["--port", &port]].concat());
+    let id = run(&["session", "run", "--repository", "alpha", "--command", "sleep 1000", "--detach"]).exits(0).stdout;
+    let _answer = run(&["session", "stop", id.trim()]).exits(0);
+    let state = || run(&["session", "show", id.trim(), "--json"]).exits(0).json()["state"].clone();
+    until("the session is terminated", || state() == "terminated");
+}
+
+#[test]
+fn a_signal_stops_the_session_that_is_watched() {
+    let world = World::new();
+    world.configure(&world.repository(), "");
+    let (_host, url) = world.host();
+    let port = url.rsplit(':').next().unwrap();
+    let args = ["session", "run", "--repository", "alpha", "--command", "echo up; sleep 1000", "--port", port];
+    let mut run = world.launch(world.command(&args));
+    run.line("up");
+    run.signal("-INT");
+    assert_eq!(run.end(), Some(1));
+    assert!(run.stderr().contains("terminated"), "{}", run.stderr());
+}
+
+#[test]
+fn drain_waits_for_what_runs_and_says_what_it_forced() {
+    let world = World::new();
+    world.configure(&world.repository(), "");
+    let gate = world.path().join("gate");
+    let wait = format!("while [ ! -e {} ]; do sleep 0.02; done", gate.display());
+
+    let (mut host, url) = world.host();
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    let session = ["session", "run", "--repository", "alpha", "--detach", "--port", &port, "--command", &wait];
+    let _id = world.run(&session).exits(0);
+    let mut drain = world.launch(world.command(&["host", "drain", "--port", &port]));
+    host.line("[daemon] state -> draining");
+    std::fs::write(&gate, "").unwrap();
+    drain.line("drained: every session ended by itself");
+    assert_eq!((drain.end(), host.end()), (Some(0), Some(0)));
+
+    std::fs::remove_file(&gate).unwrap();
+    let (mut host, url) = world.host();
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    let session = ["session", "run", "--repository", "alpha", "--detach", "--port", &port, "--command", &wait];
+    let id = world.run(&session).exits(0).stdout;
+    let drain = world.run(&["host", "drain", "--timeout", "1", "--port", &port]).exits(1);
+    assert!(drain.stderr.contains(id.trim()) && drain.stderr.contains("had to be ended"), "{}", drain.stderr);
+    assert_eq!(host.end(), Some(0));
+    world.is_quiet();
+}
+
+#[test]
+fn signals_drain_first_and_stop_then() {
+    let world = World::new();
+    world.configure(&world.repository(), "");
+    let (mut host, url) = world.host();
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    let _id = world
+        .run(&["session", "run", "--repository", "alpha", "--detach", "--port", &port, "--command", "sleep 1000"])
+        .exits(0);
+    host.signal("-TERM");
+    host.line("[daemon] SIGTERM: draining 1 session");
+    host.signal("-TERM");
+    host.line("[daemon] SIGTERM: stopping");
+    assert_eq!(host.end(), Some(0));
+    world.is_quiet();
+}
+
+#[test]
+fn a_daemon_that_cannot_start_says_why_and_what_to_do() {
+    let world = World::new();
+    world.configure("https://example.org/a.git", "");
+    let (host, url) = world.host();
+    let second = world.run(&["host", "run", "--port", "0"]).exits(1);
+    assert!(second.stderr.contains(&host.pid().to_string()) && second.stderr.contains("hint: "), "{}", second.stderr);
+
+    let other = World::new();
+    other.configure("https://example.org/a.git", "");
+    let taken = other.run(&["host", "run", "--port", url.rsplit(':').next().unwrap()]).exits(1);
+    assert!(taken.stderr.contains("--port"), "{}", taken.stderr);
+    let public = other.run(&["host", "run", "--port", "0", "--host", "0.0.0.0"]).exits(1);
+    assert!(public.stderr.contains("loopback"), "{}", public.stderr);
+
+    std::fs::write(other.state().join("daemon.yaml"), "machine:\n  id: m\ncapacity:\n  maxConcurrentSessions: many\n")
+        .unwrap();
+    let broken = other.run(&["host", "run", "--port", "0"]).exits(1);
+    assert!(broken.stderr.contains("daemon.yaml") && broken.stderr.contains("maxConcurrentSessions"), "{broken:?}");
+    assert!(broken.stderr.contains('4'), "the line: {}", broken.stderr);
+}
+
+#[test]
+fn a_state_root_that_cannot_be_made_is_named() {
+    let world = World::new();
+    let file = world.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let mut command = world.command(&["host", "run", "--port", "0"]);
+    command.env("RENSEI_HOME", file.join("state"));
+    let done = crate::world::finish(command).exits(1);
+    assert!(done.stderr.contains("RENSEI_HOME") && done.stderr.contains("file/state"), "{}", done.stderr);
+    let mut command = world.command(&["host", "run"]);
+    command.env("RENSEI_HOME", "relative");
+    let done = crate::world::finish(command).exits(2);
+    assert!(done.stderr.contains("absolute"), "{}", done.stderr);
+}

@@ -1,0 +1,10 @@
+//! The real binary, in an environment of its own.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod demo;
+mod help;
+mod host;
+mod logs;
+mod platform;
+mod world;
