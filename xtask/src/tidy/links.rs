@@ -88,7 +88,7 @@ fn invariants(file: &TextFile, document: &Document, functions: &BTreeSet<String>
 /// Whether inline code is a test's name: words with underscores, with or without its module.
 fn is_test_name(code: &str) -> bool {
     let well_formed = code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | ':'));
-    well_formed && code.matches('_').count() >= 2
+    well_formed && code.contains('_')
 }
 
 /// Inline code that looks like a path of this repository is one.
