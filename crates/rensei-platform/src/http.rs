@@ -15,13 +15,14 @@ use crate::jwt::TokenSigner;
 use crate::server::ServeOptions;
 use crate::storage::{Queue, Store};
 use auth::CredentialCache;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, Uri};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use error::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 /// Largest request body.
@@ -34,6 +35,8 @@ pub(crate) struct App {
     queue: Arc<dyn Queue>,
     setup: Setup,
     credentials: CredentialCache,
+    /// Requests that are held until there is something to say.
+    held: AtomicUsize,
 }
 
 /// How the server was set up.
@@ -48,7 +51,7 @@ pub(crate) struct Setup {
 
 impl App {
     pub(crate) fn new(store: Arc<dyn Store>, queue: Arc<dyn Queue>, setup: Setup) -> Self {
-        Self { store, queue, setup, credentials: CredentialCache::default() }
+        Self { store, queue, setup, credentials: CredentialCache::default(), held: AtomicUsize::new(0) }
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -60,7 +63,7 @@ impl App {
     }
 }
 
-type Shared = axum::extract::State<Arc<App>>;
+type Shared = State<Arc<App>>;
 
 /// All routes.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -90,6 +93,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn health() -> Json<Value> {
-    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+async fn health(State(app): Shared) -> Json<Value> {
+    let held = app.held.load(Ordering::Relaxed);
+    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION"), "heldRequests": held }))
 }

@@ -76,6 +76,10 @@ fn refused(rejection: BytesRejection) -> ApiError {
 impl Body {
     /// The decoded body.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        // The decoder would take an array for the fields of an object in their order.
+        if self.0.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+            return Err(ApiError::BadRequest("invalid body: it must be a JSON object".to_owned()));
+        }
         serde_json::from_slice(&self.0).map_err(|error| ApiError::BadRequest(format!("invalid body: {error}")))
     }
 

@@ -4,6 +4,7 @@ use super::App;
 use super::error::ApiError;
 use crate::storage::{ClaimBy, Claimed, ClaimedWork, Queue};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ impl App {
     /// Whether `event` came before the end of the wait. `event` must be cancel-safe.
     pub(super) async fn came_before(&self, until: Until, event: impl Future<Output = ()>) -> bool {
         let mut stop = self.setup.stop.clone();
+        let _held = Held::new(&self.held);
         // Every arm only waits, so losing the others loses nothing.
         tokio::select! {
             () = event => true,
@@ -42,6 +44,23 @@ impl App {
         });
         let delivery = receive.await.map_err(|_| ApiError::Internal("the claim was interrupted"))?;
         Ok(delivery?)
+    }
+}
+
+/// Counts a request for as long as it is held.
+#[derive(Debug)]
+struct Held<'a>(&'a AtomicUsize);
+
+impl<'a> Held<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
