@@ -4,12 +4,12 @@ use crate::error::{CommandError, CommandResult};
 use rensei_process::ProcessIdentity;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for SIGTERM, SIGINT and SIGHUP from its creation on.
+/// Listens for SIGTERM, SIGINT and, unless it is ignored, SIGHUP from its creation on.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -19,7 +19,7 @@ impl Signals {
         Ok(Self {
             terminate: take(SignalKind::terminate())?,
             interrupt: take(SignalKind::interrupt())?,
-            hangup: take(SignalKind::hangup())?,
+            hangup: if is_hangup_ignored() { None } else { Some(take(SignalKind::hangup())?) },
         })
     }
 
@@ -28,9 +28,26 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hangup.recv() => "SIGHUP",
+            () = received(&mut self.hangup) => "SIGHUP",
         }
     }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the program was started to outlive its terminal, as `nohup` does.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Signal 1 is the lowest bit.
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Resolves when process `pid` is gone; never for `None`.

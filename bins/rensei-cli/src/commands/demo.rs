@@ -20,7 +20,7 @@ mod timeline;
 
 use super::{Context, block_on};
 use crate::args::demo::DemoArgs;
-use crate::error::{CommandError, CommandResult};
+use crate::error::{CommandError, CommandResult, Kind};
 use crate::signals::Signals;
 use rensei_proto::SessionStatus;
 use report::Ending;
@@ -44,7 +44,11 @@ pub(super) fn run(context: &Context, args: DemoArgs) -> CommandResult<ExitCode> 
                 Err(CommandError::interrupted())
             }
         };
-        let result = result.map_err(|error| sandbox.explain(&context.output, error));
+        let result = result.map_err(|error| match error.kind() {
+            // Whoever left did not see the session complete.
+            Kind::BrokenPipe => CommandError::reported(),
+            _ => sandbox.explain(&context.output, error),
+        });
         sandbox.close(&context.output);
         result
     })

@@ -124,6 +124,17 @@ fn a_signal_at_any_moment_leaves_nothing() {
 }
 
 #[test]
+fn a_reader_that_leaves_ends_the_demo_cleanly() {
+    let world = World::new();
+    let mut command = world.command(&["demo", "--command", "sleep 1000"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    until("the demo ends", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    is_clean(&world);
+}
+
+#[test]
 fn a_killed_demo_takes_its_children_along() {
     let world = World::new();
     let mut demo = world.launch(world.command(&["demo", "--command", "echo up; sleep 1000"]));

@@ -163,6 +163,22 @@ fn signals_drain_first_and_stop_then() {
 }
 
 #[test]
+fn a_host_started_with_nohup_outlives_its_terminal() {
+    let world = World::new();
+    world.configure("https://example.org/a.git", "");
+    let mut command = std::process::Command::new("nohup");
+    let host = world.command(&["host", "run", "--port", "0"]);
+    command.arg(host.get_program()).args(host.get_args()).env_clear().current_dir(world.path());
+    command.envs(host.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut host = world.launch(command);
+    host.line("[daemon] state -> running");
+    host.signal("-HUP");
+    host.signal("-TERM");
+    host.line("[daemon] SIGTERM: draining 0 sessions");
+    assert_eq!(host.end(), Some(0));
+}
+
+#[test]
 fn a_daemon_that_cannot_start_says_why_and_what_to_do() {
     let world = World::new();
     world.configure("https://example.org/a.git", "");
@@ -174,6 +190,8 @@ fn a_daemon_that_cannot_start_says_why_and_what_to_do() {
     other.configure("https://example.org/a.git", "");
     let taken = other.run(&["host", "run", "--port", url.rsplit(':').next().unwrap()]).exits(1);
     assert!(taken.stderr.contains("--port"), "{}", taken.stderr);
+    let missing = other.run(&["host", "run", "--port", "0", "--config", "nowhere.yaml"]).exits(1);
+    assert!(missing.stderr.contains("nowhere.yaml") && missing.stderr.contains("hint: "), "{}", missing.stderr);
     let public = other.run(&["host", "run", "--port", "0", "--host", "0.0.0.0"]).exits(1);
     assert!(public.stderr.contains("loopback"), "{}", public.stderr);
 

@@ -50,6 +50,7 @@ fn a_session_goes_out_and_its_result_comes_back() {
     let mut host = plane.host();
     let output = plane.run(&["session", "output", "--follow", &id]).exits(0).stdout;
     assert!(output.contains("said"), "{output}");
+    assert_eq!(plane.run(&["session", "output", "-n", "2", &id]).exits(0).stdout.lines().count(), 2);
     let shown = plane.run(&["session", "show", &id, "--json"]).exits(0).json();
     assert_eq!((&shown["status"], &shown["result"]["pushed"]), (&"completed".into(), &true.into()), "{shown}");
     let branch = shown["result"]["branch"].as_str().unwrap();

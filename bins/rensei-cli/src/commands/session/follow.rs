@@ -75,7 +75,8 @@ where
 pub(in crate::commands) fn lines(activity: &RecordedActivity) -> impl Iterator<Item = String> {
     let activity = &activity.activity;
     let label = match (activity.r#type.as_str(), activity.tool_name.as_deref()) {
-        ("action", Some(tool)) => format!("{}: ", text::clean(tool)),
+        // A worker's own steps say themselves what they are: `commit` has `committed …`.
+        ("action", Some(tool)) if !activity.content.starts_with(tool) => format!("{}: ", text::clean(tool)),
         ("error", _) => "error: ".to_owned(),
         _ => String::new(),
     };
