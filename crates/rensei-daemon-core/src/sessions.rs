@@ -35,6 +35,8 @@ use tokio::sync::watch;
 
 /// How long a stopped worker has between TERM and KILL.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(10);
+/// Variable by which the processes of a session are found again: its directory, which no other daemon shares.
+pub(crate) const MARKER: &str = "RENSEI_SESSION_DIR";
 /// Ended sessions that the host remembers, with their output.
 const KEPT_SESSIONS: usize = 500;
 

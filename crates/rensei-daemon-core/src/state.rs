@@ -59,6 +59,8 @@ impl StateDir {
         let sessions = root.join("sessions");
         fs::create_dir_all(&sessions).map_err(unusable(&root))?;
         fs::set_permissions(&root, Permissions::from_mode(0o700)).map_err(unusable(&root))?;
+        // Workers carry their directory as their marker, so it must read the same whichever way the root was named.
+        let root = root.canonicalize().map_err(unusable(&root))?;
         Ok(Self { root })
     }
 

@@ -11,10 +11,10 @@
 //!
 //! Nothing is signalled by a pid alone: a pid may be somebody else's by now.
 
-use super::Sessions;
 use super::monitor::{Ended, Monitor, Watched, conclude, kill_marked, wind_up};
 use super::record::{self, Record};
 use super::table::Entry;
+use super::{MARKER, Sessions};
 use rensei_process::{ProcessIdentity, find_by_env};
 use rensei_proto::SessionId;
 use rensei_proto::control::SessionState;
@@ -39,14 +39,14 @@ async fn adopt_one(sessions: &Arc<Sessions>, record: Record) {
     let id = record.view.session_id.clone();
     if record.view.state.is_ended() {
         take_over_ended(sessions, record);
-    } else if let Some(identity) = surviving(&id, record.process.as_ref()).await {
+    } else if let Some(identity) = surviving(sessions, &id, record.process.as_ref()).await {
         supervise(sessions, record, identity);
     } else if record.process.is_none() {
-        kill_marked(&id).await;
+        kill_marked(sessions, &id).await;
         tracing::info!(session_id = %id, "session never started; forgotten");
         record::remove(&sessions.directory(&id));
     } else {
-        kill_marked(&id).await;
+        kill_marked(sessions, &id).await;
         insert(sessions, record);
         conclude(sessions, &id, &Ended { end: None, cause: None, adopted: true });
         wind_up_later(sessions, id);
@@ -54,13 +54,13 @@ async fn adopt_one(sessions: &Arc<Sessions>, record: Record) {
 }
 
 /// The worker's process, if it is alive.
-async fn surviving(id: &SessionId, recorded: Option<&ProcessIdentity>) -> Option<ProcessIdentity> {
+async fn surviving(sessions: &Sessions, id: &SessionId, recorded: Option<&ProcessIdentity>) -> Option<ProcessIdentity> {
     if let Some(identity) = recorded {
         return identity.is_alive().then(|| identity.clone());
     }
     // The daemon died between spawn and record: the worker is the marked process that leads its own group.
-    let wanted = id.to_string();
-    let pids = tokio::task::spawn_blocking(move || find_by_env("RENSEI_SESSION_ID", &wanted)).await.ok()?;
+    let directory = sessions.directory(id);
+    let pids = tokio::task::spawn_blocking(move || find_by_env(MARKER, &directory.to_string_lossy())).await.ok()?;
     pids.into_iter()
         .filter(|pid| rensei_process::leads_its_group(*pid))
         .find_map(|pid| ProcessIdentity::of(pid).ok().filter(ProcessIdentity::is_alive))

@@ -2,7 +2,7 @@
 
 use super::record::{self, OUTPUT_FILE, Record};
 use super::table::{Entry, StopCause};
-use super::{Origin, STOP_GRACE, Sessions, report};
+use super::{MARKER, Origin, STOP_GRACE, Sessions, report};
 use rensei_process::{End, GroupChild, ProcessGroup, ProcessIdentity, Signal, kill_by_env, output_log};
 use rensei_proto::SessionId;
 use rensei_proto::control::SessionState;
@@ -115,7 +115,7 @@ impl Monitor {
         if let Some(task) = announced {
             task.abort();
         }
-        clear_leftovers(&self.id, process.group(), &ended).await;
+        clear_leftovers(&self.sessions, &self.id, process.group(), &ended).await;
         conclude(&self.sessions, &self.id, &ended);
         wind_up(&self.sessions, &self.id).await;
     }
@@ -178,21 +178,21 @@ fn signal(group: ProcessGroup, signal: Signal) {
 
 /// Ends what the worker left running. Its group is always looked at; processes that moved out of the group are
 /// searched for, which costs a walk over all processes, only when the worker did not end by itself.
-async fn clear_leftovers(id: &SessionId, group: ProcessGroup, ended: &Ended) {
+async fn clear_leftovers(sessions: &Sessions, id: &SessionId, group: ProcessGroup, ended: &Ended) {
     if !group.is_empty() {
         signal(group, Signal::Kill);
     }
     let ended_by_itself = ended.cause.is_none() && !ended.adopted && ended.end.is_some_and(|end| end.code().is_some());
     if !ended_by_itself {
-        kill_marked(id).await;
+        kill_marked(sessions, id).await;
     }
 }
 
 /// Kills every process that carries the session's marker. A few rounds: one may be forking just now.
-pub(super) async fn kill_marked(id: &SessionId) {
+pub(super) async fn kill_marked(sessions: &Sessions, id: &SessionId) {
     for _round in 0..20 {
-        let wanted = id.to_string();
-        let found = tokio::task::spawn_blocking(move || kill_by_env("RENSEI_SESSION_ID", &wanted)).await;
+        let directory = sessions.directory(id);
+        let found = tokio::task::spawn_blocking(move || kill_by_env(MARKER, &directory.to_string_lossy())).await;
         if found.unwrap_or_default() == 0 {
             return;
         }

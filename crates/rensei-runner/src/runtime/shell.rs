@@ -56,11 +56,12 @@ impl AgentRuntime for Shell {
         let stdout = child.stdout.take();
         let stderr = child.stderr.take();
         let raw = spec.raw_output;
+        let marker = tree::Marker::of(&spec.env);
         Ok(Agent::drive(|driver| async move {
             let feeder = tokio::spawn(feed(stdin, spec.prompt));
             let out = Output::new(stdout, Stream::Out, raw.as_ref(), driver.clone());
             let err = Output::new(stderr, Stream::Err, raw.as_ref(), driver.clone());
-            let end = Session { child, driver: driver.clone(), session_id: spec.session_id }.run(out, err).await;
+            let end = Session { child, driver: driver.clone(), marker }.run(out, err).await;
             feeder.abort();
             driver.emit(AgentEvent::Ended(end)).await;
         }))
@@ -71,7 +72,7 @@ impl AgentRuntime for Shell {
 struct Session {
     child: Child,
     driver: Driver,
-    session_id: String,
+    marker: Option<tree::Marker>,
 }
 
 impl Session {
@@ -112,15 +113,15 @@ impl Session {
             status = self.child.wait() => return status.ok().map(End::from),
             () = self.driver.stopped() => {}
         }
-        tree::signal(pid, &self.session_id, Signal::TERM);
-        tree::signal(pid, &self.session_id, Signal::CONT);
+        tree::signal(pid, self.marker.as_ref(), Signal::TERM);
+        tree::signal(pid, self.marker.as_ref(), Signal::CONT);
         let kill_at = Instant::now() + STOP_GRACE;
         let ended = tokio::select! {
             status = self.child.wait() => Some(status),
             () = sleep_until(kill_at) => None,
         };
         // The agent's own end does not end what it has started.
-        tree::signal(self.child.id(), &self.session_id, Signal::KILL);
+        tree::signal(self.child.id(), self.marker.as_ref(), Signal::KILL);
         match ended {
             Some(status) => status.ok().map(End::from),
             None => timeout(STOP_GRACE, self.child.wait()).await.ok()?.ok().map(End::from),

@@ -2,10 +2,25 @@
 
 use rensei_process::{ProcessGroup, find_by_env};
 use rustix::process::{Pid, Signal, kill_process};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Variable that every process of a session carries.
-const MARKER: &str = "RENSEI_SESSION_ID";
+/// Variables that every process of a session carries, the most telling first: a directory belongs to one daemon, an id
+/// may be known to several.
+const MARKERS: [&str; 2] = ["RENSEI_SESSION_DIR", "RENSEI_SESSION_ID"];
+
+/// What the processes of one session are found by.
+#[derive(Debug, Clone)]
+pub(super) struct Marker {
+    name: &'static str,
+    value: String,
+}
+
+impl Marker {
+    /// The best that the agent's environment has.
+    pub(super) fn of(env: &BTreeMap<String, String>) -> Option<Self> {
+        MARKERS.into_iter().find_map(|name| Some(Self { name, value: env.get(name)?.clone() }))
+    }
+}
 
 /// Signals the agent and what it has started, never the worker itself. Returns whether anyone was there.
 ///
@@ -13,8 +28,9 @@ const MARKER: &str = "RENSEI_SESSION_ID";
 /// group everyone else in it belongs to the session. When it does not (it was started by hand, from a script), others
 /// may share the group too, and only what carries the session's marker counts. What left the group is found by the
 /// marker in both cases.
-pub(super) fn signal(agent: Option<u32>, session_id: &str, signal: Signal) -> bool {
-    let mut targets: BTreeSet<u32> = find_by_env(MARKER, session_id).into_iter().collect();
+pub(super) fn signal(agent: Option<u32>, marker: Option<&Marker>, signal: Signal) -> bool {
+    let mut targets: BTreeSet<u32> =
+        marker.map(|marker| find_by_env(marker.name, &marker.value)).into_iter().flatten().collect();
     let own = std::process::id();
     let group = ProcessGroup::of_leader(own).members();
     if group.contains(&own) {
