@@ -85,11 +85,19 @@ impl GitEnvironment {
             files.push((global.into(), ConfigLevel::Global));
             return files;
         }
-        let home = self.get("HOME").map(Path::new);
-        let xdg = self.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home?.join(".config")));
-        files.extend(xdg.map(|dir| (dir.join("git/config"), ConfigLevel::XDG)));
-        files.extend(home.map(|dir| (dir.join(".gitconfig"), ConfigLevel::Global)));
+        files.extend(self.xdg("git/config").map(|path| (path, ConfigLevel::XDG)));
+        files.extend(self.get("HOME").map(|home| (Path::new(home).join(".gitconfig"), ConfigLevel::Global)));
         files
+    }
+
+    /// Attribute files that git reads besides those of a repository and those that its configuration names.
+    pub(crate) fn attribute_files(&self) -> Vec<PathBuf> {
+        self.xdg("git/attributes").into_iter().chain(["/etc/gitattributes".into()]).collect()
+    }
+
+    fn xdg(&self, file: &str) -> Option<PathBuf> {
+        let home = || Some(Path::new(self.get("HOME")?).join(".config"));
+        Some(self.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home)?.join(file))
     }
 
     /// The environment that git gets.

@@ -1,6 +1,7 @@
 //! All checkouts of a host.
 
 mod build;
+mod filters;
 
 use crate::git::{GitEnvironment, GitHints};
 use crate::marker::Marker;

@@ -1,5 +1,6 @@
 //! Making one checkout.
 
+use super::filters;
 use crate::git::GitEnvironment;
 use crate::marker::Marker;
 use crate::{WorkareaError, local, scratch};
@@ -69,7 +70,9 @@ impl Plan {
             repository.reference(&format!("refs/remotes/origin/{branch}"), base, true, "session: start")?;
         }
         repository.set_head(&start)?;
-        repository.checkout_head(Some(CheckoutBuilder::new().force()))?;
+        let tree = repository.find_commit(base)?.tree()?;
+        let convert = filters::are_needed(&repository, &tree, git)?;
+        repository.checkout_head(Some(CheckoutBuilder::new().force().disable_filters(!convert)))?;
         Ok(())
     }
 

@@ -249,3 +249,25 @@ async fn a_shallow_repository_is_good_enough() {
     assert_eq!((pushed.commit, pushed.note), (commit.clone(), None));
     assert_eq!(fixture.git(&shallow, &["rev-parse", "agent/s1"]), commit);
 }
+
+#[tokio::test]
+async fn line_endings_are_those_that_git_would_write() {
+    let fixture = Fixture::new();
+    let write = |name: &str, content: &str| fixture.commit(name, content, name);
+    write("plain.txt", "a\n");
+    write("sub/x.bat", "a\n");
+    let path = |session: &str| fixture.state().join("worktrees").join(session);
+    fixture.acquire("s1", "").await.unwrap();
+    assert_eq!(std::fs::read(path("s1").join("sub/x.bat")).unwrap(), b"a\n");
+    write("sub/.gitattributes", "*.bat text eol=crlf\n");
+    fixture.acquire("s2", "").await.unwrap();
+    assert_eq!(std::fs::read(path("s2").join("sub/x.bat")).unwrap(), b"a\r\n");
+    assert_eq!(std::fs::read(path("s2").join("plain.txt")).unwrap(), b"a\n");
+    write("sub/.gitattributes", "*.bat text=auto\n");
+    std::fs::write(fixture.dir.path().join("gitconfig"), "[core]\nautocrlf = true\n").unwrap();
+    fixture.acquire("s3", "").await.unwrap();
+    assert_eq!(std::fs::read(path("s3").join("plain.txt")).unwrap(), b"a\r\n");
+    for session in ["s1", "s2", "s3"] {
+        assert_eq!(fixture.git(&path(session), &["status", "--porcelain"]), "", "{session}");
+    }
+}
