@@ -39,10 +39,10 @@ pub(crate) struct AddressArgs {
 /// Flags of `host run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Configuration file [default: <state root>/daemon.yaml].
+    /// Configuration file [default: ~/.rensei/daemon.yaml].
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Cached credentials [default: <state root>/daemon.jwt].
+    /// Cached credentials [default: ~/.rensei/daemon.jwt].
     #[arg(long, value_name = "FILE")]
     pub(crate) jwt_path: Option<PathBuf>,
     /// Loopback address of the control API.
@@ -97,7 +97,7 @@ pub(crate) struct DrainArgs {
 /// Flags of `host logs`.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// Log file [default: <state root>/daemon.log].
+    /// Log file [default: ~/.rensei/daemon.log].
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Go on with new lines as they arrive.

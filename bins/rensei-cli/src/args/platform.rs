@@ -21,7 +21,7 @@ pub(crate) enum PlatformCommand {
 /// Flags of `platform init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// Directory of the control plane's data [default: <state root>/platform].
+    /// Directory of the control plane's data [default: ~/.rensei/platform].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Slug of the organisation.
@@ -41,7 +41,7 @@ pub(crate) struct InitArgs {
 /// Flags of `platform serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Directory of the control plane's data [default: <state root>/platform].
+    /// Directory of the control plane's data [default: ~/.rensei/platform].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Address to listen on; port 0 picks a free one and prints it.

@@ -53,7 +53,7 @@ pub(crate) struct WorkArgs {
     /// Branch, tag or commit to start from [default: the repository's default branch].
     #[arg(long, value_name = "REF")]
     pub(crate) r#ref: Option<String>,
-    /// Branch to create and push [default: agent/<session id>].
+    /// Branch to create and push [default: agent/ID].
     #[arg(long, value_name = "NAME")]
     pub(crate) branch: Option<String>,
     /// Title; becomes the subject of the commit.

@@ -5,8 +5,9 @@ use crate::args::platform::{DEFAULT_LISTEN, InitArgs};
 use crate::commands::{Context, absolute_repository, block_on};
 use crate::error::{CommandError, CommandResult};
 use crate::output::{Tone, text};
+use crate::state_root;
 use rensei_platform::{InitOptions, InitOutput};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Creates organisation, project and tokens, and shows the tokens.
@@ -47,7 +48,8 @@ fn page(context: &Context, args: &InitArgs, dir: &Path, repository: Option<&str>
     let config = daemon_yaml(&url, made.registration_token.expose(), &host_label(), &args.project, repository);
     let mut text = format!("{} {} / {}\n\n", heading("Project"), args.org, args.project);
     text += &format!("{}\n  {serve}\n\n", heading("Start the control plane"));
-    text += &format!("{} (daemon.yaml in the state root, ~/.rensei)\n", heading("Configure a host"));
+    let root = state_root::resolve(&context.env).map_or_else(|_| PathBuf::from("~/.rensei"), |root| root.path);
+    text += &format!("{} ({})\n", heading("Configure a host"), root.join("daemon.yaml").display());
     text.extend(config.lines().map(|line| format!("  {line}\n")));
     text += &format!("\n{}\n  rensei host run\n\n", heading("Start the host"));
     text += &format!("{}\n  export RENSEI_API_URL={url}\n", heading("Dispatch a session"));
