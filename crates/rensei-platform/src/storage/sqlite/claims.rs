@@ -27,11 +27,11 @@ macro_rules! claim {
     };
 }
 
-const CLAIM_IN_PROJECT: &str = claim!(
+pub(super) const CLAIM_IN_PROJECT: &str = claim!(
     "SELECT seq FROM sessions WHERE project_id = ?5 AND runner = ?6 AND status = 'pending'
         AND (refused_by IS NULL OR refused_by <> ?1) ORDER BY score, seq LIMIT ?7"
 );
-const CLAIM_IN_ORG: &str = claim!(
+pub(super) const CLAIM_IN_ORG: &str = claim!(
     "SELECT seq FROM sessions WHERE org_id = ?5 AND runner = ?6 AND status = 'pending'
         AND (refused_by IS NULL OR refused_by <> ?1) ORDER BY score, seq LIMIT ?7"
 );

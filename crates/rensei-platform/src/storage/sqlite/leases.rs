@@ -101,12 +101,10 @@ struct Reaped {
     next: Option<i64>,
 }
 
+pub(super) const OVERDUE: &str = "SELECT * FROM sessions WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+
 async fn take_back(connection: &mut SqliteConnection, now: i64) -> Result<Reaped, Error> {
-    let rows = sqlx::query("SELECT * FROM sessions WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2")
-        .bind(now)
-        .bind(REAP_BATCH)
-        .fetch_all(&mut *connection)
-        .await?;
+    let rows = sqlx::query(OVERDUE).bind(now).bind(REAP_BATCH).fetch_all(&mut *connection).await?;
     let mut reaped = Reaped::default();
     for row in &rows {
         let overdue = held(row)?;
