@@ -58,7 +58,7 @@ const QUICK: Load = Load { warm_up: 5, sessions: 20, jobs: 300, starts: 3, calls
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let mut report = Report::default();
+    let mut report = Report::begin();
     let result = measure(&args, &mut report).await;
     if args.json {
         report.print_json()

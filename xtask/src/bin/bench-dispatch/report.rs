@@ -77,13 +77,25 @@ impl Row {
     }
 }
 
+/// Load average from which on the figures say more about the neighbours than about the product.
+const BUSY: f64 = 0.5;
+
 /// All rows, in the order of measurement.
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
+    /// Load average of the last minute before the run: what else the machine was doing.
+    load_before: Option<f64>,
     rows: Vec<Row>,
 }
 
 impl Report {
+    /// An empty report that knows how busy the machine was.
+    pub(crate) fn begin() -> Self {
+        let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        Self { load_before: text.split_whitespace().next().and_then(|load| load.parse().ok()), rows: Vec::new() }
+    }
+
     pub(crate) fn add(&mut self, row: Row) {
         eprintln!("  {}: {}", row.what, number(row.measured, row.unit));
         self.rows.push(row);
@@ -99,6 +111,12 @@ impl Report {
         println!("{:<34} {:>12}  {:<46} {:>6}  {:<14} met", "what", "measured", "limit in this run", "ratio", "goal");
         for row in &self.rows {
             println!("{}", table_line(row));
+        }
+        if let Some(load) = self.load_before.filter(|load| *load >= BUSY) {
+            println!();
+            println!(
+                "load average before the run: {load}; other work is part of these numbers, so do not compare them"
+            );
         }
     }
 }
