@@ -39,6 +39,8 @@ pub(crate) const STOP_GRACE: Duration = Duration::from_secs(10);
 pub(crate) const MARKER: &str = "RENSEI_SESSION_DIR";
 /// Ended sessions that the host remembers, with their output.
 const KEPT_SESSIONS: usize = 500;
+/// How many more there may be before the oldest are forgotten.
+const FORGET_BATCH: usize = 50;
 
 /// Who sent a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

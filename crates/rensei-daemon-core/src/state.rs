@@ -107,8 +107,7 @@ impl StateDir {
             return Ok(id.to_string());
         }
         let id = uuid::Uuid::new_v4().to_string();
-        write_atomic(&path, format!("{id}\n").as_bytes(), Durability::PowerLoss)
-            .map_err(|source| StateError::Unusable { path, source })?;
+        write_atomic(&path, format!("{id}\n").as_bytes()).map_err(|source| StateError::Unusable { path, source })?;
         Ok(id)
     }
 }
@@ -119,30 +118,18 @@ pub(crate) struct StateLock {
     _file: File,
 }
 
-/// What a written file must survive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durability {
-    /// The death of this process: readers see the old or the new content, never a mixture.
-    Crash,
-    /// Also the loss of power: content and name are on the disk when the call returns.
-    PowerLoss,
-}
-
-/// Replaces `path` as a whole, mode 0600.
-pub(crate) fn write_atomic(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
+/// Replaces `path` as a whole, mode 0600. Readers see the old or the new content, never a mixture, also after a loss
+/// of power.
+pub(crate) fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut temp = path.as_os_str().to_owned();
     temp.push(".tmp");
     let temp = PathBuf::from(temp);
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temp)?;
         file.write_all(content)?;
-        if durability == Durability::PowerLoss {
-            file.sync_all()?;
-        }
+        file.sync_all()?;
         fs::rename(&temp, path)?;
-        if durability == Durability::PowerLoss
-            && let Some(dir) = path.parent()
-        {
+        if let Some(dir) = path.parent() {
             File::open(dir)?.sync_all()?;
         }
         Ok(())

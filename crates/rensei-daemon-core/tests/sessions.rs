@@ -222,7 +222,7 @@ fn crash_with(root: &Path, sessions: &[(&str, &str)]) {
             host.post(id, script).await.unwrap();
         }
         for (id, _) in sessions {
-            let record = root.join("sessions").join(id).join("record.json");
+            let record = root.join("sessions").join(id).join("record.jsonl");
             until(|| std::fs::read_to_string(&record).ok()?.contains("\"process\"").then_some(())).await;
         }
         host.running.abort();
@@ -237,9 +237,10 @@ fn survivors_of_a_crash_are_adopted_and_the_dead_are_buried() {
     let waits = format!("while [ ! -e {} ]; do sleep 0.05; done; echo done", go.display());
     crash_with(dir.path(), &[("survivor", &waits), ("victim", "sleep 300 & sleep 300")]);
     let victim: u32 = {
-        let record = std::fs::read_to_string(dir.path().join("sessions/victim/record.json")).unwrap();
-        let record: serde_json::Value = serde_json::from_str(&record).unwrap();
-        u32::try_from(record["process"]["pid"].as_u64().unwrap()).unwrap()
+        let record = std::fs::read_to_string(dir.path().join("sessions/victim/record.jsonl")).unwrap();
+        let started = record.lines().find(|line| line.contains("\"started\"")).unwrap();
+        let started: serde_json::Value = serde_json::from_str(started).unwrap();
+        u32::try_from(started["process"]["pid"].as_u64().unwrap()).unwrap()
     };
     // Only the leader dies, as by `kill -9` of the worker; its child stays behind.
     let killed = std::process::Command::new("kill").args(["-9", &victim.to_string()]).status().unwrap();
@@ -270,10 +271,12 @@ fn a_recycled_pid_is_left_alone() {
     }
     // A stranger lives under the recorded pid now.
     let mut stranger = std::process::Command::new("sleep").arg("300").spawn().unwrap();
-    let path = dir.path().join("sessions/old/record.json");
-    let mut record: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    record["process"]["pid"] = stranger.id().into();
-    std::fs::write(&path, record.to_string()).unwrap();
+    let path = dir.path().join("sessions/old/record.jsonl");
+    let record = std::fs::read_to_string(&path).unwrap();
+    let started = record.lines().find(|line| line.contains("\"started\"")).unwrap();
+    let mut strange: serde_json::Value = serde_json::from_str(started).unwrap();
+    strange["process"]["pid"] = stranger.id().into();
+    std::fs::write(&path, record.replace(started, &strange.to_string())).unwrap();
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -287,21 +290,27 @@ fn a_recycled_pid_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_record_is_set_aside_and_the_rest_is_remembered() {
+async fn a_torn_journal_is_read_up_to_its_last_whole_line() {
     let dir = tempfile::tempdir().unwrap();
+    let journal = |id: &str| dir.path().join("sessions").join(id).join("record.jsonl");
     let host = start(dir.path()).await;
-    host.post("kept", "exit 0").await.unwrap();
-    host.post("torn", "exit 0").await.unwrap();
-    host.ended("kept").await;
-    host.ended("torn").await;
+    for id in ["whole", "torn", "lost"] {
+        host.post(id, "exit 0").await.unwrap();
+        host.ended(id).await;
+    }
     host.stop().await;
-    let torn = dir.path().join("sessions/torn/record.json");
-    let half = std::fs::read(&torn).unwrap();
-    std::fs::write(&torn, &half[..half.len() / 2]).unwrap();
+    let cut = |id: &str, keep: fn(usize) -> usize| {
+        let bytes = std::fs::read(journal(id)).unwrap();
+        std::fs::write(journal(id), &bytes[..keep(bytes.len())]).unwrap();
+    };
+    cut("torn", |len| len - 5);
+    cut("lost", |_| 20);
 
     let host = start(dir.path()).await;
-    assert_eq!(host.handle.session_view(&id("kept")).unwrap().state, SessionState::Completed);
-    assert!(host.handle.session_view(&id("torn")).is_none());
-    assert!(dir.path().join("sessions/.damaged-torn/record.json").exists());
+    assert_eq!(host.handle.session_view(&id("whole")).unwrap().state, SessionState::Completed);
+    // Its end was not written whole: it had been running, its process is gone.
+    assert_eq!(host.ended("torn").await.state, SessionState::Failed);
+    assert!(host.handle.session_view(&id("lost")).is_none());
+    assert!(dir.path().join("sessions/.damaged-lost/record.jsonl").exists());
     host.stop().await;
 }

@@ -140,7 +140,7 @@ pub struct ActivityPage {
     pub activities: Vec<RecordedActivity>,
     /// Pass as `after` to get what follows.
     pub cursor: i64,
-    /// Status of the session at the time of the answer, read after the activities: once it is terminal and the page
+    /// Status of the session at the time of the answer, read before the activities: once it is terminal and the page
     /// is empty, nothing more comes.
     pub session_status: SessionStatus,
 }

@@ -1,6 +1,6 @@
 //! `daemon.jwt`: the last identity, so that a restart is the same worker.
 
-use crate::state::{Durability, write_atomic};
+use crate::state::write_atomic;
 use rensei_proto::Secret;
 use rensei_proto::platform::RegisterResponse;
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,7 @@ impl CredentialCache {
         };
         let written = serde_json::to_vec_pretty(&cached)
             .map_err(io::Error::from)
-            .and_then(|json| write_atomic(&self.path, &json, Durability::PowerLoss));
+            .and_then(|json| write_atomic(&self.path, &json));
         if let Err(error) = written {
             tracing::warn!(path = %self.path.display(), %error, "identity could not be cached");
         }

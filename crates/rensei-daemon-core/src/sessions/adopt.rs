@@ -11,7 +11,7 @@
 //!
 //! Nothing is signalled by a pid alone: a pid may be somebody else's by now.
 
-use super::monitor::{Ended, Monitor, Watched, conclude, kill_marked, wind_up};
+use super::monitor::{Ended, Monitor, Watched, conclude, forget, kill_marked, wind_up};
 use super::record::{self, Record};
 use super::table::Entry;
 use super::{MARKER, Sessions};
@@ -38,7 +38,7 @@ pub(super) async fn adopt(sessions: &Arc<Sessions>) {
 async fn adopt_one(sessions: &Arc<Sessions>, record: Record) {
     let id = record.view.session_id.clone();
     if record.view.state.is_ended() {
-        take_over_ended(sessions, record);
+        take_over_ended(sessions, record).await;
     } else if let Some(identity) = surviving(sessions, &id, record.process.as_ref()).await {
         supervise(sessions, record, identity);
     } else if record.process.is_none() {
@@ -66,11 +66,10 @@ async fn surviving(sessions: &Sessions, id: &SessionId, recorded: Option<&Proces
         .find_map(|pid| ProcessIdentity::of(pid).ok().filter(ProcessIdentity::is_alive))
 }
 
-fn take_over_ended(sessions: &Arc<Sessions>, record: Record) {
+async fn take_over_ended(sessions: &Arc<Sessions>, record: Record) {
     if record.view.reported || sessions.parts.link.is_none() {
-        if let Some(forgotten) = sessions.with_table(|table| table.remember(record.view)) {
-            record::remove(&sessions.directory(&forgotten));
-        }
+        let forgotten = sessions.with_table(|table| table.remember(record.view));
+        forget(sessions, forgotten).await;
         return;
     }
     let id = record.view.session_id.clone();

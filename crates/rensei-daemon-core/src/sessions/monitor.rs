@@ -1,6 +1,6 @@
 //! One session from its start to its end.
 
-use super::record::{self, OUTPUT_FILE, Record};
+use super::record::{self, OUTPUT_FILE};
 use super::table::{Entry, StopCause};
 use super::{MARKER, Origin, STOP_GRACE, Sessions, report};
 use rensei_process::{End, GroupChild, ProcessGroup, ProcessIdentity, Signal, kill_by_env, output_log};
@@ -106,7 +106,7 @@ impl Monitor {
 
     /// Runs to the very end: process gone, leftovers gone, end reported, workarea back, record final.
     pub(super) async fn run(mut self, mut process: Watched) {
-        self.save_record(Some(process.identity()));
+        self.note_process(process.identity());
         let announced = (self.origin == Origin::Platform).then(|| {
             let (sessions, id) = (Arc::clone(&self.sessions), self.id.clone());
             tokio::spawn(async move { report::announce_running(&sessions, &id).await })
@@ -120,8 +120,11 @@ impl Monitor {
         wind_up(&self.sessions, &self.id).await;
     }
 
-    fn save_record(&self, process: Option<&ProcessIdentity>) {
-        save_record(&self.sessions, &self.id, process.cloned());
+    /// A disk that is full must not end sessions, here and below: what cannot be noted is only logged.
+    fn note_process(&self, process: &ProcessIdentity) {
+        if let Err(error) = record::note_process(&self.sessions.directory(&self.id), process) {
+            tracing::warn!(session_id = %self.id, %error, "session journal could not be written");
+        }
     }
 
     async fn supervise(&mut self, process: &mut Watched) -> Ended {
@@ -225,7 +228,7 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
         view.outcome = outcome;
         Some(view.state)
     });
-    save_record(sessions, id, None);
+    note_end(sessions, id);
     if let Some(state) = state {
         tracing::info!(event = "session-completed", session_id = %id, result = %state, "session ended");
     }
@@ -235,11 +238,20 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
 pub(super) async fn wind_up(sessions: &Arc<Sessions>, id: &SessionId) {
     let (newly_reported, ()) = tokio::join!(report::terminal(sessions, id), sessions.release_workarea(id));
     if newly_reported {
-        save_record(sessions, id, None);
+        note_end(sessions, id);
     }
-    if let Some(forgotten) = sessions.with_table(|table| table.retire(id)) {
-        record::remove(&sessions.directory(&forgotten));
+    let forgotten = sessions.with_table(|table| table.retire(id));
+    forget(sessions, forgotten).await;
+}
+
+/// Deletes what is left of sessions that the host remembers no longer.
+pub(super) async fn forget(sessions: &Sessions, forgotten: Vec<SessionId>) {
+    if forgotten.is_empty() {
+        return;
     }
+    let directories: Vec<_> = forgotten.iter().map(|id| sessions.directory(id)).collect();
+    // Deleting waits for the disk.
+    let _done = tokio::task::spawn_blocking(move || directories.iter().for_each(|path| record::remove(path))).await;
 }
 
 fn tail(sessions: &Sessions, id: &SessionId) -> Vec<String> {
@@ -247,12 +259,9 @@ fn tail(sessions: &Sessions, id: &SessionId) -> Vec<String> {
     output_log::tail_lines(&path, SessionResult::TAIL_LINES, SessionResult::TAIL_LINE_BYTES).unwrap_or_default()
 }
 
-/// Writes what the table says. A disk that is full must not end sessions, so a failure is only logged.
-pub(super) fn save_record(sessions: &Sessions, id: &SessionId, process: Option<ProcessIdentity>) {
-    let record = sessions.with_table(|table| table.entry(id).map(|entry| Record::of(entry, process)));
-    if let Some(record) = record
-        && let Err(error) = record.save(&sessions.directory(id))
-    {
-        tracing::warn!(session_id = %id, %error, "session record could not be written");
+fn note_end(sessions: &Sessions, id: &SessionId) {
+    let Some(view) = sessions.view(id) else { return };
+    if let Err(error) = record::note_end(&sessions.directory(id), &view) {
+        tracing::warn!(session_id = %id, %error, "session journal could not be written");
     }
 }

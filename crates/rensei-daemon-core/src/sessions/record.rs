@@ -1,64 +1,118 @@
-//! One versioned file per session. Holds no credentials.
+//! One journal per session. Holds no credentials.
 //!
-//! It is written without waiting for the disk: it speaks of processes, and those do not survive a loss of power
-//! either. Against the death of the daemon the rename is enough.
+//! The first line is the session as it was accepted, each further line what changed since: the process that runs it,
+//! then its end. A line is written with one call, so that whatever kills the daemon leaves whole lines and at most one
+//! torn one, which is ignored: what is true is the last whole line. Nothing waits for the disk: the journal speaks of
+//! processes, and those do not survive a loss of power either.
 
 use super::{Origin, table::Entry};
-use crate::state::{Durability, write_atomic};
 use rensei_process::ProcessIdentity;
 use rensei_proto::control::SessionView;
 use rensei_proto::outcome::{OUTCOME_FILE, Outcome};
 use rensei_proto::{SessionDetail, SessionId};
 use serde::{Deserialize, Serialize};
-use std::io::Read as _;
+use std::borrow::Cow;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::{fs, io};
 
-const RECORD_FILE: &str = "record.json";
+/// The journal.
+const RECORD_FILE: &str = "record.jsonl";
 /// Raw output of the worker.
 pub(super) const OUTPUT_FILE: &str = "output.log";
 const VERSION: u32 = 1;
-/// Largest record or outcome that is read.
+/// Largest journal or outcome that is read.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
-/// What is on disk.
+/// One line.
+#[expect(clippy::large_enum_variant, reason = "lives for one line")]
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", tag = "kind")]
+enum Line<'a> {
+    /// The session as it was accepted.
+    #[serde(rename_all = "camelCase")]
+    Accepted {
+        version: u32,
+        view: Cow<'a, SessionView>,
+        detail: Cow<'a, SessionDetail>,
+        origin: Origin,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_duration_seconds: Option<u64>,
+    },
+    /// Its process.
+    Started { process: Cow<'a, ProcessIdentity> },
+    /// It has ended, or the control plane has heard of it.
+    Ended { view: Cow<'a, SessionView> },
+}
+
+/// What a journal says in the end.
+#[derive(Debug)]
 pub(super) struct Record {
-    version: u32,
     pub(super) view: SessionView,
     pub(super) detail: SessionDetail,
     pub(super) origin: Origin,
     /// The worker's process; absent until it was started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) process: Option<ProcessIdentity>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) max_duration_seconds: Option<u64>,
 }
 
+/// Begins the journal in a directory that is new.
+pub(super) fn begin(directory: &Path, entry: &Entry) -> io::Result<()> {
+    let line = Line::Accepted {
+        version: VERSION,
+        view: Cow::Borrowed(&entry.view),
+        detail: Cow::Borrowed(&entry.detail),
+        origin: entry.origin,
+        max_duration_seconds: entry.max_duration_seconds,
+    };
+    append(directory, &line)
+}
+
+/// Notes the process that runs the session.
+pub(super) fn note_process(directory: &Path, process: &ProcessIdentity) -> io::Result<()> {
+    append(directory, &Line::Started { process: Cow::Borrowed(process) })
+}
+
+/// Notes how the session ended, and later that this was reported.
+pub(super) fn note_end(directory: &Path, view: &SessionView) -> io::Result<()> {
+    append(directory, &Line::Ended { view: Cow::Borrowed(view) })
+}
+
+fn append(directory: &Path, line: &Line<'_>) -> io::Result<()> {
+    // Starts with a line break, so that a torn line before it cannot swallow this one.
+    let mut bytes = vec![b'\n'];
+    serde_json::to_writer(&mut bytes, line)?;
+    let path = directory.join(RECORD_FILE);
+    fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?.write_all(&bytes)
+}
+
 impl Record {
-    pub(super) fn of(entry: &Entry, process: Option<ProcessIdentity>) -> Self {
-        Self {
-            version: VERSION,
-            view: entry.view.clone(),
-            detail: entry.detail.clone(),
-            origin: entry.origin,
-            process,
-            max_duration_seconds: entry.max_duration_seconds,
-        }
-    }
-
-    pub(super) fn save(&self, directory: &Path) -> io::Result<()> {
-        let json = serde_json::to_vec(self)?;
-        write_atomic(&directory.join(RECORD_FILE), &json, Durability::Crash)
-    }
-
     fn load(directory: &Path) -> io::Result<Self> {
-        let record: Self = read_json(&directory.join(RECORD_FILE))?;
-        if record.version == VERSION {
-            Ok(record)
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidData, format!("record version {} is not known", record.version)))
+        let mut text = Vec::new();
+        fs::File::open(directory.join(RECORD_FILE))?.take(MAX_BYTES).read_to_end(&mut text)?;
+        let mut record = None;
+        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            if let Ok(line) = serde_json::from_slice::<Line<'_>>(line) {
+                record = Self::after(record, line);
+            }
+        }
+        record.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no whole line that this version knows"))
+    }
+
+    fn after(record: Option<Self>, line: Line<'_>) -> Option<Self> {
+        match (record, line) {
+            (_, Line::Accepted { version: VERSION, view, detail, origin, max_duration_seconds }) => Some(Self {
+                view: view.into_owned(),
+                detail: detail.into_owned(),
+                origin,
+                process: None,
+                max_duration_seconds,
+            }),
+            (record, Line::Accepted { .. }) => record,
+            (Some(record), Line::Started { process }) => Some(Self { process: Some(process.into_owned()), ..record }),
+            (Some(record), Line::Ended { view }) => Some(Self { view: view.into_owned(), ..record }),
+            (None, Line::Started { .. } | Line::Ended { .. }) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::environment::{SessionVariables, compose, invalid_name};
 use super::monitor::{Monitor, Watched};
-use super::record::{OUTPUT_FILE, Record};
+use super::record::OUTPUT_FILE;
 use super::table::Entry;
 use super::{Origin, Sessions, record};
 use crate::accept::AcceptError;
@@ -123,10 +123,10 @@ fn prepare(sessions: &Sessions, id: &SessionId) -> io::Result<std::fs::File> {
         std::fs::remove_dir_all(&directory)?;
     }
     std::fs::create_dir(&directory)?;
-    let record = sessions.with_table(|table| table.entry(id).map(|entry| Record::of(entry, None)));
-    if let Some(record) = record {
-        record.save(&directory)?;
-    }
+    sessions.with_table(|table| match table.entry(id) {
+        Some(entry) => record::begin(&directory, entry),
+        None => Ok(()),
+    })?;
     output_log::create(&directory.join(OUTPUT_FILE))
 }
 

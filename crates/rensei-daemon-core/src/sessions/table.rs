@@ -1,6 +1,6 @@
 //! Who is here. Plain synchronous state; one lock around it makes admission atomic.
 
-use super::{KEPT_SESSIONS, Origin};
+use super::{FORGET_BATCH, KEPT_SESSIONS, Origin};
 use crate::accept::AcceptError;
 use rensei_proto::control::{SessionHandle, SessionState, SessionView};
 use rensei_proto::platform::HeldSession;
@@ -118,15 +118,16 @@ impl Table {
     }
 
     /// Moves a session to the ended ones; the answer is who must be forgotten for it.
-    pub(crate) fn retire(&mut self, id: &SessionId) -> Option<SessionId> {
-        let entry = self.entries.remove(id)?;
-        self.remember(entry.view)
+    pub(crate) fn retire(&mut self, id: &SessionId) -> Vec<SessionId> {
+        self.entries.remove(id).map_or_else(Vec::new, |entry| self.remember(entry.view))
     }
 
-    /// Adds an ended session of an earlier run.
-    pub(crate) fn remember(&mut self, view: SessionView) -> Option<SessionId> {
+    /// Adds an ended session. Old ones are forgotten in batches, because forgetting means deleting files.
+    pub(crate) fn remember(&mut self, view: SessionView) -> Vec<SessionId> {
         self.ended.push_back(view);
-        if self.ended.len() > KEPT_SESSIONS { self.ended.pop_front().map(|view| view.session_id) } else { None }
+        let surplus = self.ended.len().saturating_sub(KEPT_SESSIONS);
+        let batch = if surplus < FORGET_BATCH { 0 } else { surplus };
+        self.ended.drain(..batch).map(|view| view.session_id).collect()
     }
 
     pub(crate) fn view(&self, id: &SessionId) -> Option<SessionView> {
