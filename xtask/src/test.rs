@@ -157,8 +157,8 @@ impl Counts {
     /// Reads a closing line of nextest (`Summary [ 1.0s] 3 tests run: 2 passed, 1 failed`) or of the built-in runner
     /// (`test result: ok. 3 passed; 0 failed; …`).
     fn read(&mut self, line: &str) {
-        let line = line.trim();
-        if line.starts_with("Summary [") || line.starts_with("test result: ") {
+        // nextest shows the output of a failed test, with that test's own closing line, indented.
+        if line.trim_start().starts_with("Summary [") || line.starts_with("test result: ") {
             self.passed += number_before(line, " passed");
             self.failed += number_before(line, " failed") + number_before(line, " timed out");
         }
@@ -182,6 +182,7 @@ mod tests {
         for line in [
             "     Summary [   1.234s] 12 tests run: 9 passed (1 slow), 2 failed, 1 timed out, 3 skipped",
             "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s",
             "a test that says 100 passed",
         ] {
             counts.read(line);
