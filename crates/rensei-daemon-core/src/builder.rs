@@ -9,6 +9,7 @@ use crate::lifecycle::Lifecycle;
 use crate::link::{Link, LinkParts};
 use crate::sessions::{EnvironmentParts, SessionParts, Sessions};
 use crate::state::{StateDir, StateError, StateLock};
+use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
 use rensei_platform_client::{ClientError, PlatformClient};
 use rensei_proto::platform::{Provides, RegisterRequest};
@@ -220,7 +221,7 @@ impl PreparedDaemon {
     #[must_use]
     pub fn with_control_url(self, control_url: &str) -> Daemon {
         let Self { builder, config, state, lock, link, workareas } = self;
-        let (lifecycle, tasks) = (Lifecycle::new(), Tasks::new());
+        let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
         let projects = Arc::new(config.projects.clone());
         let max_sessions = config.max_sessions();
         let sessions = Sessions::new(SessionParts {
@@ -238,6 +239,7 @@ impl PreparedDaemon {
             },
             lifecycle: lifecycle.clone(),
             tasks: tasks.clone(),
+            incidents: incidents.clone(),
         });
         let host = Host {
             config,
@@ -249,6 +251,7 @@ impl PreparedDaemon {
             sessions,
             link,
             tasks,
+            incidents,
         };
         Daemon::new(Arc::new(host), lock)
     }

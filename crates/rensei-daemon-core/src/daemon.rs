@@ -8,6 +8,7 @@ use crate::lanes::poll::PollLane;
 use crate::lifecycle::{Action, Phase};
 use crate::sessions::{STOP_GRACE, StopCause};
 use crate::state::StateLock;
+use crate::supervisor::keep_running;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,12 +72,19 @@ impl Daemon {
 
     fn start_lanes(&self) -> JoinSet<()> {
         let mut lanes = JoinSet::new();
-        lanes.spawn(Arc::clone(&self.host.sessions).follow_output());
-        if let Some(link) = &self.host.link {
-            let pulse = watch::Sender::new(Pulse::default());
-            let poll = PollLane { host: Arc::clone(&self.host), link: Arc::clone(link), pulse: pulse.subscribe() };
-            lanes.spawn(HeartbeatLane::new(Arc::clone(&self.host), Arc::clone(link), pulse).run());
-            lanes.spawn(poll.run());
+        let (host, incidents) = (&self.host, || self.host.incidents.clone());
+        let sessions = Arc::clone(&host.sessions);
+        lanes.spawn(keep_running(incidents(), "output", move || Arc::clone(&sessions).follow_output()));
+        if let Some(link) = &host.link {
+            let pulse = Arc::new(watch::Sender::new(Pulse::default()));
+            let (owner, own_link, receiver) = (Arc::clone(host), Arc::clone(link), pulse.subscribe());
+            lanes.spawn(keep_running(incidents(), "poll", move || {
+                PollLane { host: Arc::clone(&owner), link: Arc::clone(&own_link), pulse: receiver.clone() }.run()
+            }));
+            let (owner, own_link) = (Arc::clone(host), Arc::clone(link));
+            lanes.spawn(keep_running(incidents(), "heartbeat", move || {
+                HeartbeatLane::new(Arc::clone(&owner), Arc::clone(&own_link), Arc::clone(&pulse)).run()
+            }));
         }
         lanes
     }

@@ -63,6 +63,7 @@ impl DaemonHandle {
             projects_allowed: host.projects.len(),
             timestamp: rensei_proto::rfc3339_seconds(jiff::Timestamp::now()),
             registration: Some(self.registration()),
+            incident: host.incidents.last(),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::config::{Config, Project};
 use crate::lifecycle::Lifecycle;
 use crate::link::Link;
 use crate::sessions::{Origin, Sessions};
+use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
 use rensei_proto::control::SessionHandle;
 use rensei_proto::{SessionDetail, SessionSpec};
@@ -23,6 +24,7 @@ pub(crate) struct Host {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) link: Option<Arc<Link>>,
     pub(crate) tasks: Tasks,
+    pub(crate) incidents: Incidents,
 }
 
 impl Host {

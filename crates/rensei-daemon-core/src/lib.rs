@@ -29,6 +29,7 @@ mod lifecycle;
 mod link;
 mod sessions;
 mod state;
+mod supervisor;
 mod tasks;
 
 pub use accept::AcceptError;

@@ -20,6 +20,7 @@ use crate::config::Project;
 use crate::lifecycle::Lifecycle;
 use crate::link::Link;
 use crate::state::StateDir;
+use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
 use rensei_proto::control::{SessionHandle, SessionView, StopResponse};
 use rensei_proto::platform::HeldSession;
@@ -64,6 +65,7 @@ pub(crate) struct SessionParts {
     pub(crate) environment: EnvironmentParts,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) tasks: Tasks,
+    pub(crate) incidents: Incidents,
 }
 
 /// All sessions of the host.

@@ -89,6 +89,7 @@ impl Host for TestHost {
             projects_allowed: 1,
             timestamp: "t".into(),
             registration: None,
+            incident: None,
         }
     }
     fn pause(&self) -> Result<(), Refusal> {

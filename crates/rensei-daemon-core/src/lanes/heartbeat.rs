@@ -29,14 +29,14 @@ pub(crate) struct Pulse {
 pub(crate) struct HeartbeatLane {
     host: Arc<Host>,
     link: Arc<Link>,
-    pulse: watch::Sender<Pulse>,
+    pulse: Arc<watch::Sender<Pulse>>,
     transmitted_digest: String,
     applied: Vec<String>,
     failures: Vec<MutationFailure>,
 }
 
 impl HeartbeatLane {
-    pub(crate) fn new(host: Arc<Host>, link: Arc<Link>, pulse: watch::Sender<Pulse>) -> Self {
+    pub(crate) fn new(host: Arc<Host>, link: Arc<Link>, pulse: Arc<watch::Sender<Pulse>>) -> Self {
         Self { host, link, pulse, transmitted_digest: String::new(), applied: Vec::new(), failures: Vec::new() }
     }
 

@@ -14,7 +14,7 @@
 use super::monitor::{Ended, Monitor, Watched, conclude, forget, kill_marked, wind_up};
 use super::record::{self, Record};
 use super::table::Entry;
-use super::{MARKER, Sessions};
+use super::{MARKER, Sessions, monitor};
 use rensei_process::{ProcessIdentity, find_by_env};
 use rensei_proto::SessionId;
 use rensei_proto::control::SessionState;
@@ -87,7 +87,7 @@ fn supervise(sessions: &Arc<Sessions>, mut record: Record, identity: ProcessIden
     insert(sessions, record);
     let monitor = sessions.with_table(|table| table.entry(&id).map(|entry| Monitor::of(sessions, entry)));
     if let Some(monitor) = monitor {
-        sessions.parts.tasks.spawn(monitor.having_run(elapsed).run(Watched::Adopted(identity)));
+        monitor::supervise(sessions, monitor.having_run(elapsed), Watched::Adopted(identity));
     }
 }
 

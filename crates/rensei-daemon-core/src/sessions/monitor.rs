@@ -3,6 +3,7 @@
 use super::record::{self, OUTPUT_FILE};
 use super::table::{Entry, StopCause};
 use super::{MARKER, Origin, STOP_GRACE, Sessions, report};
+use crate::supervisor::or_else;
 use rensei_process::{End, GroupChild, ProcessGroup, ProcessIdentity, Signal, kill_by_env, output_log};
 use rensei_proto::SessionId;
 use rensei_proto::control::SessionState;
@@ -52,6 +53,17 @@ pub(super) struct Monitor {
     origin: Origin,
     stop: watch::Receiver<Option<StopCause>>,
     limit: Option<Duration>,
+}
+
+/// Starts a monitor. Should it panic, another one adopts the process, so that neither the process nor its slot is lost.
+pub(super) fn supervise(sessions: &Arc<Sessions>, monitor: Monitor, process: Watched) {
+    let (owned, id, identity) = (Arc::clone(sessions), monitor.id.clone(), process.identity().clone());
+    let replacement = move || {
+        let monitor = owned.with_table(|table| table.entry(&id).map(|entry| Monitor::of(&owned, entry)));
+        monitor.map(|monitor| monitor.run(Watched::Adopted(identity)))
+    };
+    let incidents = sessions.parts.incidents.clone();
+    sessions.parts.tasks.spawn(or_else(incidents, "session", monitor.run(process), replacement));
 }
 
 /// How a session's process came to its end.

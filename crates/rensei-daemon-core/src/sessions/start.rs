@@ -1,7 +1,7 @@
 //! From an accepted session to a running process.
 
 use super::environment::{SessionVariables, compose, invalid_name};
-use super::monitor::{Monitor, Watched};
+use super::monitor::{Monitor, Watched, supervise};
 use super::record::OUTPUT_FILE;
 use super::table::Entry;
 use super::{Origin, Sessions, record};
@@ -139,6 +139,6 @@ fn commit(sessions: &Arc<Sessions>, id: &SessionId, child: GroupChild) -> Sessio
         (entry.handle(), Monitor::of(sessions, entry))
     });
     tracing::info!(event = "session-accepted", session_id = %id, pid, "session started");
-    sessions.parts.tasks.spawn(monitor.run(Watched::Child(child)));
+    supervise(sessions, monitor, Watched::Child(child));
     handle
 }

@@ -35,6 +35,7 @@ fn rows(output: &Output, status: &Status, now: i64) -> Rows {
     if let Some(registration) = &status.registration {
         add_registration(&mut rows, output, registration, now);
     }
+    rows.add_some("Incident", status.incident.as_deref().map(text::clean));
     rows
 }
 
