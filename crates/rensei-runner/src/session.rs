@@ -5,7 +5,7 @@ use crate::budget::Budget;
 use crate::conclusion::Conclusion;
 use crate::drive::{self, Cut, Observed};
 use crate::interrupt::{Interrupt, Interrupts};
-use crate::link::Link;
+use crate::link::{Link, is_transient};
 use crate::preflight::{Prepared, Start};
 use crate::publish::{self, Publication};
 use crate::runtime::{self, AgentEvent, AgentRuntime, AgentSpec, Failure, RuntimeError};
@@ -13,15 +13,20 @@ use crate::task::Task;
 use crate::{agent_env, lease, prompt, text};
 use rensei_control_api::ControlError;
 use rensei_proto::control::Workarea;
+use rensei_proto::platform::StatusRequest;
 use rensei_proto::{SessionDetail, SessionStatus};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
 /// How long the end waits for a report of progress that is still on its way.
 const SETTLE: Duration = Duration::from_secs(5);
+/// Pauses between the attempts to report progress.
+const FIRST_DELAY: Duration = Duration::from_millis(500);
+const MAX_DELAY: Duration = Duration::from_secs(15);
 
 /// What all steps of a session share.
 #[derive(Debug)]
@@ -150,23 +155,50 @@ impl Session {
         self.activities.step("workarea", &content, Duration::from_millis(workarea.duration_ms));
     }
 
-    /// Reports progress in the background. Best effort: the session's end says it all anyway.
-    pub(crate) fn announce(&self, status: SessionStatus, workarea: &Workarea) -> Option<Task<()>> {
+    /// Reports progress in the background, again and again while the control plane is away: a session that it does not
+    /// know to be running is given to another host.
+    pub(crate) fn announce(&self, status: SessionStatus, workarea: &Workarea) -> Option<Progress> {
         let link = self.link.clone()?;
         let mut request = link.status_request(status);
         request.worktree_path = Some(workarea.path.clone());
-        Some(Task::spawn(async move {
-            if let Err(error) = link.status(&request).await {
-                tracing::debug!(error = text::chain(&error), %status, "progress was not accepted");
-            }
-        }))
+        Some(Progress::post(link, request))
     }
 }
 
-/// Lets a report arrive before the next one leaves, so that they are accepted in order.
-pub(crate) async fn settle(report: Option<Task<()>>) {
-    if let Some(report) = report {
-        let _given_up = timeout(SETTLE, report).await;
+/// A report of progress on its way.
+pub(crate) struct Progress {
+    /// Ends with the first attempt, whatever became of it.
+    tried: oneshot::Receiver<()>,
+    _insisting: Task<()>,
+}
+
+impl Progress {
+    fn post(link: Arc<Link>, request: StatusRequest) -> Self {
+        let (first_over, tried) = oneshot::channel();
+        let insisting = Task::spawn(async move {
+            let mut first_over = Some(first_over);
+            let mut delay = FIRST_DELAY;
+            loop {
+                let answer = link.status(&request).await;
+                drop(first_over.take());
+                let Err(error) = answer else { return };
+                tracing::debug!(error = text::chain(&error), status = request.status, "progress was not accepted");
+                if !is_transient(&error) {
+                    return;
+                }
+                sleep(error.retry_after().unwrap_or(delay).min(MAX_DELAY)).await;
+                delay = (delay * 2).min(MAX_DELAY);
+            }
+        });
+        Self { tried, _insisting: insisting }
+    }
+}
+
+/// Lets a report arrive before the next one leaves, so that they are accepted in order. One that did not get through is
+/// given up: the next one says more.
+pub(crate) async fn settle(report: Option<Progress>) {
+    if let Some(mut report) = report {
+        let _given_up = timeout(SETTLE, &mut report.tried).await;
     }
 }
 

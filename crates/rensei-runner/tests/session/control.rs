@@ -85,6 +85,8 @@ async fn a_control_plane_in_trouble_takes_nothing_away() {
     fixture.plane.until(|script| script.asked.get("lock-refresh").is_some_and(|times| *times >= 3)).await;
     fixture.plane.edit(|script| script.broken.clear());
     fixture.plane.until_activity("ready").await;
+    // Else it would hold the session for one that nobody has started.
+    fixture.plane.until(|script| script.bodies("status").any(|body| body["status"] == "running")).await;
     std::fs::write(fixture.workarea().join("fifo"), "go\n").unwrap();
     let outcome = running.end().await.outcome.unwrap();
     assert_eq!((outcome.status, outcome.reported), (SessionStatus::Completed, true));
