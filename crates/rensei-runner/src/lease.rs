@@ -17,6 +17,9 @@ const CADENCE: Duration = Duration::from_secs(30);
 /// Pauses after failures; well below the length of a lease.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_secs(15);
+/// Refusals in a row that take the session away when they do not say that it is somebody else's: a proxy whose control
+/// plane is being replaced refuses, too.
+const VAGUE_REFUSALS: u32 = 3;
 
 /// Renews the lease until the session is lost or is to be stopped.
 ///
@@ -31,19 +34,24 @@ where
     F: Future<Output = Result<LockRefreshResponse, ClientError>>,
 {
     let mut delay = FIRST_DELAY;
+    let mut vague = 0;
     loop {
         let asked = Instant::now();
         match refresh().await {
             Ok(answer) if answer.stop => return Interrupt::Stop { reason: answer.stop_reason },
             Ok(answer) if !answer.refreshed => return lost("the lease was not renewed"),
             Ok(_) => {
-                delay = FIRST_DELAY;
+                (delay, vague) = (FIRST_DELAY, 0);
                 if asked.elapsed() < HELD {
                     sleep_until(asked + CADENCE).await;
                 }
             }
-            Err(error) if is_loss(&error) => return lost(&text::chain(&error)),
+            Err(error) if error.status() == Some(409) => return lost(&text::chain(&error)),
             Err(error) => {
+                vague = if matches!(error.status(), Some(403 | 404)) { vague + 1 } else { 0 };
+                if vague == VAGUE_REFUSALS {
+                    return lost(&text::chain(&error));
+                }
                 tracing::warn!(error = text::chain(&error), "lease was not renewed; trying again");
                 sleep(error.retry_after().unwrap_or(delay).min(MAX_DELAY)).await;
                 delay = (delay * 2).min(MAX_DELAY);
@@ -54,10 +62,6 @@ where
 
 fn lost(reason: &str) -> Interrupt {
     Interrupt::LostOwnership { reason: reason.to_owned() }
-}
-
-fn is_loss(error: &ClientError) -> bool {
-    matches!(error.status(), Some(403 | 404 | 409))
 }
 
 #[cfg(test)]
@@ -111,7 +115,14 @@ mod tests {
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 15_000, 15_000]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_does_not_last_is_no_loss() {
+        let answers = [404, 403, 502, 404, 404].map(|status| Err(refused(status)));
+        let asked = asked_at(Duration::ZERO, answers.into_iter().chain([Ok(renewed())]).collect()).await;
+        assert_eq!(asked.len(), 7, "the last one was a loss, the others were not");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn stop_and_loss_are_told_apart() {
         let stop = LockRefreshResponse { refreshed: true, stop: true, stop_reason: Some("why".into()) };
         assert_eq!(keep_with(async || Ok(stop.clone())).await, Interrupt::Stop { reason: Some("why".into()) });

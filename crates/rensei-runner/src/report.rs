@@ -64,14 +64,15 @@ fn status_request(outcome: &Outcome, extra: &Extra, link: &Link) -> StatusReques
     request
 }
 
-/// Calls up to three times.
+/// Calls up to three times. A 404 is repeated, too: it may come from a proxy whose control plane is being replaced, and
+/// an end that nobody has heard of is worked for again.
 async fn persist<F>(call: impl Fn() -> F) -> Result<(), ClientError>
 where
     F: Future<Output = Result<(), ClientError>>,
 {
     for delay in DELAYS {
         match call().await {
-            Err(error) if is_transient(&error) => sleep(delay).await,
+            Err(error) if is_transient(&error) || error.status() == Some(404) => sleep(delay).await,
             result => return result,
         }
     }

@@ -49,11 +49,23 @@ async fn a_moot_report_is_done_and_a_refused_one_is_not() {
         // The first status is `running`.
         fixture.plane.edit(|script| {
             script.fail("status", 1, 200, &json!({}));
-            script.fail("status", 1, status, &json!({ "error": "no" }));
+            script.fail("status", 3, status, &json!({ "error": "no" }));
         });
         let (_, outcome) = fixture.run().await;
         assert_eq!((outcome.reported, fixture.outcome_file().reported), (reported, reported), "{status}");
     }
+}
+
+#[tokio::test]
+async fn an_end_that_is_refused_for_a_moment_is_heard_all_the_same() {
+    let fixture = Fixture::shell("true").await;
+    fixture.plane.edit(|script| {
+        script.fail("status", 1, 200, &json!({}));
+        script.fail("status", 1, 404, &json!({ "error": "no such backend" }));
+    });
+    let (_, outcome) = fixture.run().await;
+    assert!(outcome.reported);
+    assert_eq!(fixture.plane.statuses(), ["completed"]);
 }
 
 #[tokio::test]
