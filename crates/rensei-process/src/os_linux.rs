@@ -1,7 +1,7 @@
 //! What `/proc` and pidfds tell about processes.
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -91,20 +91,29 @@ pub fn find_by_env(name: &str, value: &str) -> Vec<u32> {
 }
 
 /// Kills every process that [`find_by_env`] finds; the answer is how many there were. The process is pinned before it
-/// is looked at again, so that a pid that changed hands in between is not signalled.
+/// is looked at again, so that a pid that changed hands in between is not signalled. Where the kernel cannot pin it, or
+/// no descriptor is left, the second look alone has to do.
 #[must_use]
 pub fn kill_by_env(name: &str, value: &str) -> usize {
     let wanted = format!("{name}={value}");
     let kill = |pid: u32| {
-        let Ok(Some(pinned)) = open(pid) else { return };
+        let Ok(pinned) = open(pid) else { return };
         if has_entry(pid, wanted.as_bytes()) {
             // It may have ended meanwhile, which is what was wanted.
-            let _gone = rustix::process::pidfd_send_signal(&pinned, rustix::process::Signal::KILL);
+            let _gone = send_kill(pid, pinned.as_ref());
         }
     };
     let found = find_by_env(name, value);
     found.iter().for_each(|pid| kill(*pid));
     found.len()
+}
+
+fn send_kill(pid: u32, pinned: Option<&OwnedFd>) -> Result<(), Errno> {
+    match (pinned, i32::try_from(pid).ok().and_then(Pid::from_raw)) {
+        (Some(pinned), _) => pidfd_send_signal(pinned, Signal::KILL),
+        (None, Some(pid)) => kill_process(pid, Signal::KILL),
+        (None, None) => Err(Errno::SRCH),
+    }
 }
 
 /// Whether `pid` runs and leads its own process group.
@@ -164,6 +173,18 @@ fn open(pid: u32) -> Result<Option<OwnedFd>, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kills_with_and_without_a_descriptor() {
+        use std::os::unix::process::ExitStatusExt;
+        for pinned in [true, false] {
+            let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+            let descriptor = if pinned { open(child.id()).unwrap() } else { None };
+            send_kill(child.id(), descriptor.as_ref()).unwrap();
+            assert_eq!(child.wait().unwrap().signal(), Some(9), "{pinned}");
+        }
+        assert!(send_kill(0, None).is_err() && send_kill(u32::MAX, None).is_err());
+    }
 
     #[test]
     fn hostile_names_do_not_shift_the_fields() {

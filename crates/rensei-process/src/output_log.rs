@@ -33,9 +33,10 @@ pub fn create(path: &Path) -> io::Result<File> {
 /// small enough, nothing more could be freed, or the file system cannot free ranges (then nothing is lost, either).
 ///
 /// # Errors
-/// When the file cannot be opened or the file system fails.
+/// When the file cannot be opened, is a symlink, or the file system fails.
 pub fn bound(path: &Path, keep_head: u64, keep_tail: u64) -> io::Result<Option<Range<u64>>> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+    let file = OpenOptions::new().read(true).write(true).custom_flags(no_follow).open(path)?;
     let start = keep_head.div_ceil(BLOCK).saturating_mul(BLOCK);
     let end = file.metadata()?.len().saturating_sub(keep_tail) / BLOCK * BLOCK;
     if end <= start || !has_data(&file, start..end)? {
