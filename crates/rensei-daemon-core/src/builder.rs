@@ -7,6 +7,7 @@ use crate::daemon::Daemon;
 use crate::host::Host;
 use crate::lifecycle::Lifecycle;
 use crate::link::{Link, LinkParts};
+use crate::serving::Serving;
 use crate::sessions::{EnvironmentParts, SessionParts, Sessions};
 use crate::state::{StateDir, StateError, StateLock};
 use crate::supervisor::Incidents;
@@ -222,14 +223,12 @@ impl PreparedDaemon {
     pub fn with_control_url(self, control_url: &str) -> Daemon {
         let Self { builder, config, state, lock, link, workareas } = self;
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
-        let projects = Arc::new(config.projects.clone());
-        let max_sessions = config.max_sessions();
+        let serving = Arc::new(Serving::new(config.projects.clone(), config.max_sessions()));
         let sessions = Sessions::new(SessionParts {
             state,
             workareas,
             link: link.clone(),
-            projects: Arc::clone(&projects),
-            max_sessions,
+            serving: Arc::clone(&serving),
             worker_command: builder.worker_command,
             environment: EnvironmentParts {
                 inherited: builder.environment,
@@ -244,8 +243,7 @@ impl PreparedDaemon {
         let host = Host {
             config,
             version: builder.version,
-            projects,
-            max_sessions,
+            serving,
             started: Instant::now(),
             lifecycle,
             sessions,

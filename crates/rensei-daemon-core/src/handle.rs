@@ -1,6 +1,7 @@
 //! The daemon as its control API and its embedder see it.
 
 use crate::accept::AcceptError;
+use crate::config::Project;
 use crate::host::Host;
 use crate::lifecycle::{Action, Phase, TransitionError, deadline_in};
 use rensei_proto::control::{
@@ -59,8 +60,8 @@ impl DaemonHandle {
             pid: std::process::id(),
             uptime_seconds: host.started.elapsed().as_secs(),
             active_sessions: host.sessions.live_count(),
-            max_sessions: host.max_sessions,
-            projects_allowed: host.projects.len(),
+            max_sessions: host.serving.max_sessions(),
+            projects_allowed: host.serving.projects().len(),
             timestamp: rensei_proto::rfc3339_seconds(jiff::Timestamp::now()),
             registration: Some(self.registration()),
             incident: host.incidents.last(),
@@ -106,6 +107,18 @@ impl DaemonHandle {
     #[must_use]
     pub fn control_auth(&self) -> ControlAuth {
         self.host.config.control.auth
+    }
+
+    /// Changes how many sessions may run at once, from now on; 0 means none. Sessions that run go on.
+    pub fn set_max_sessions(&self, max: usize) {
+        tracing::info!(event = "capacity", max, "capacity changed");
+        self.host.serving.set_max_sessions(max);
+    }
+
+    /// Serves these projects from now on. Sessions that run go on, also those of a project that is gone.
+    pub fn set_projects(&self, projects: Vec<Project>) {
+        tracing::info!(event = "projects", count = projects.len(), "projects changed");
+        self.host.serving.set_projects(projects);
     }
 
     /// Takes no more work; what runs goes on.

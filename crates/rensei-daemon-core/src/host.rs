@@ -1,9 +1,10 @@
 //! What all parts of a running daemon share.
 
 use crate::accept::AcceptError;
-use crate::config::{Config, Project};
+use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::link::Link;
+use crate::serving::Serving;
 use crate::sessions::{Origin, Sessions};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
@@ -17,8 +18,7 @@ use tokio::time::Instant;
 pub(crate) struct Host {
     pub(crate) config: Config,
     pub(crate) version: String,
-    pub(crate) projects: Arc<Vec<Project>>,
-    pub(crate) max_sessions: usize,
+    pub(crate) serving: Arc<Serving>,
     pub(crate) started: Instant,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) sessions: Arc<Sessions>,

@@ -27,6 +27,7 @@ mod host;
 mod lanes;
 mod lifecycle;
 mod link;
+mod serving;
 mod sessions;
 mod state;
 mod supervisor;

@@ -16,9 +16,9 @@ pub(crate) use environment::EnvironmentParts;
 pub(crate) use table::StopCause;
 
 use crate::accept::AcceptError;
-use crate::config::Project;
 use crate::lifecycle::Lifecycle;
 use crate::link::Link;
+use crate::serving::Serving;
 use crate::state::StateDir;
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
@@ -59,8 +59,7 @@ pub(crate) struct SessionParts {
     pub(crate) state: StateDir,
     pub(crate) workareas: WorkareaManager,
     pub(crate) link: Option<Arc<Link>>,
-    pub(crate) projects: Arc<Vec<Project>>,
-    pub(crate) max_sessions: usize,
+    pub(crate) serving: Arc<Serving>,
     pub(crate) worker_command: Vec<OsString>,
     pub(crate) environment: EnvironmentParts,
     pub(crate) lifecycle: Lifecycle,
@@ -95,8 +94,9 @@ impl Sessions {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = change(&mut table);
         let live = table.live_count();
-        drop(table);
+        // Under the lock: the number that is published last must be the one that is true last.
         self.live.send_if_modified(|count| std::mem::replace(count, live) != live);
+        drop(table);
         outcome
     }
 
@@ -128,15 +128,18 @@ impl Sessions {
     }
 
     pub(crate) fn has_free_slot(&self) -> bool {
-        self.live_count() < self.parts.max_sessions
+        self.live_count() < self.parts.serving.max_sessions()
     }
 
     /// Waits until a session could be accepted.
     pub(crate) async fn free_slot(&self) {
-        let mut live = self.live.subscribe();
-        if live.wait_for(|count| *count < self.parts.max_sessions).await.is_err() {
-            // Unreachable while `self` holds the sender.
-            std::future::pending::<()>().await;
+        let (mut live, mut capacity) = (self.live.subscribe(), self.parts.serving.capacity_changes());
+        while !self.has_free_slot() {
+            // Both only wait, and a change that came before the look above is seen by it.
+            tokio::select! {
+                _sender_is_ours = live.changed() => {}
+                _sender_is_ours = capacity.changed() => {}
+            }
         }
     }
 

@@ -155,6 +155,26 @@ async fn refusals_in_their_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn capacity_and_projects_change_while_sessions_run() {
+    let dir = tempfile::tempdir().unwrap();
+    write_config(dir.path(), 1);
+    let host = start(dir.path()).await;
+    host.post("a", "sleep 60").await.unwrap();
+    host.handle.set_max_sessions(2);
+    host.handle.set_projects(Vec::new());
+    assert!(matches!(host.post("b", "true").await, Err(AcceptError::NotAllowed { .. })));
+    let app =
+        rensei_daemon_core::config::Project { id: "app".into(), repository: "/srv/app".into(), ..Default::default() };
+    host.handle.set_projects(vec![app]);
+    host.post("b", "true").await.unwrap();
+    host.ended("b").await;
+    host.handle.set_max_sessions(0);
+    assert!(matches!(host.post("c", "true").await, Err(AcceptError::Full { active: 1, max: 0 })));
+    assert_eq!(host.handle.live_sessions().len(), 1, "what runs goes on");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_session_outlives_it() {
     let dir = tempfile::tempdir().unwrap();
     let host = start(dir.path()).await;

@@ -91,15 +91,16 @@ impl HeartbeatLane {
     }
 
     fn compose(&self) -> HeartbeatRequest {
-        let entries = allowlist::entries(&self.host.projects);
+        let entries = allowlist::entries(&self.host.serving.projects());
         let digest = allowlist::digest(&entries);
         let held = self.host.sessions.held();
         let phase = self.host.lifecycle.phase();
-        let busy = held.active >= self.host.max_sessions;
+        let max = self.host.serving.max_sessions();
+        let busy = held.active >= max;
         HeartbeatRequest {
             active_count: Some(i64::try_from(held.active).unwrap_or(i64::MAX)),
             active_sessions: None,
-            max_sessions: u32::try_from(self.host.max_sessions).unwrap_or(u32::MAX),
+            max_sessions: u32::try_from(max).unwrap_or(u32::MAX),
             status: Some(match phase {
                 Phase::Draining { .. } | Phase::Stopping | Phase::Stopped => HostActivity::Draining,
                 Phase::Running if busy => HostActivity::Busy,

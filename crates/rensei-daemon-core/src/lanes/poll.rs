@@ -123,7 +123,8 @@ impl PollLane {
 
     fn accept(&self, item: &PollItem, raw: Box<RawValue>) {
         let named = [item.repository.as_str(), item.project_name.as_str()];
-        let project = named.iter().find_map(|value| allowlist::find(&self.host.projects, value));
+        let projects = self.host.serving.projects();
+        let project = named.iter().find_map(|value| allowlist::find(&projects, value));
         let repository = match project {
             Some(project) => project.repository.clone(),
             None => named.into_iter().find(|value| !value.is_empty()).unwrap_or_default().to_owned(),

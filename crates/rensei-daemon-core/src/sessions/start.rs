@@ -45,14 +45,15 @@ fn reserve(
     if let Some(name) = invalid_name(&spec.env) {
         return Err(AcceptError::InvalidEnv { name: name.escape_debug().to_string() });
     }
+    let projects = parts.serving.projects();
     sessions.with_table(|table| {
         // Read under the lock: a stop that comes later finds this session in the table.
         let phase = parts.lifecycle.phase();
         if phase != Phase::Running {
             return Err(AcceptError::NotRunning { state: phase.name() });
         }
-        table.check_admission(&spec.session_id, parts.max_sessions)?;
-        let project = allowlist::find(&parts.projects, &spec.repository)
+        table.check_admission(&spec.session_id, parts.serving.max_sessions())?;
+        let project = allowlist::find(&projects, &spec.repository)
             .ok_or_else(|| AcceptError::NotAllowed { repository: spec.repository.clone() })?;
         detail.repository.clone_from(&project.repository);
         detail.project_name.clone_from(&project.id);

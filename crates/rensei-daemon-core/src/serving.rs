@@ -1,0 +1,43 @@
+//! What the host serves just now. May change while it runs; sessions that run are not affected.
+
+use crate::config::Project;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// Projects and capacity in force.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    projects: Mutex<Arc<[Project]>>,
+    max_sessions: watch::Sender<usize>,
+}
+
+impl Serving {
+    pub(crate) fn new(projects: Vec<Project>, max_sessions: usize) -> Self {
+        Self { projects: Mutex::new(projects.into()), max_sessions: watch::Sender::new(max_sessions) }
+    }
+
+    /// The projects, in configuration order.
+    pub(crate) fn projects(&self) -> Arc<[Project]> {
+        Arc::clone(&self.projects.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Serves these from now on.
+    pub(crate) fn set_projects(&self, projects: Vec<Project>) {
+        *self.projects.lock().unwrap_or_else(PoisonError::into_inner) = projects.into();
+    }
+
+    /// Sessions that may run at once.
+    pub(crate) fn max_sessions(&self) -> usize {
+        *self.max_sessions.borrow()
+    }
+
+    /// Changes how many may run at once. 0: none.
+    pub(crate) fn set_max_sessions(&self, max: usize) {
+        self.max_sessions.send_replace(max);
+    }
+
+    /// Wakes on every change of the capacity.
+    pub(crate) fn capacity_changes(&self) -> watch::Receiver<usize> {
+        self.max_sessions.subscribe()
+    }
+}
