@@ -134,6 +134,11 @@ impl Output {
         self.note(format_args!("{} {line}", self.paint_err(Tone::Notice, "warning:")));
     }
 
+    /// A next step.
+    pub(crate) fn hint(&self, hint: impl Display) {
+        self.note(format_args!("  {} {}", self.paint_err(Tone::Busy, "hint:"), text::clean(&hint.to_string())));
+    }
+
     /// An error, its causes, and the next steps.
     pub(crate) fn error(&self, error: &CommandError) {
         if error.is_silent() {
@@ -147,7 +152,7 @@ impl Output {
             }
         }
         for hint in error.hints() {
-            self.note(format_args!("  {} {}", self.paint_err(Tone::Busy, "hint:"), text::clean(hint)));
+            self.hint(hint);
         }
     }
 }

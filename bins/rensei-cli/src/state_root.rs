@@ -2,6 +2,8 @@
 
 use crate::env::Environment;
 use crate::error::{CommandError, CommandResult};
+use crate::output::text;
+use rustix::fs::{Access, access};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -41,11 +43,17 @@ fn from_variable(path: &Path) -> CommandResult<StateRoot> {
         .hint("set RENSEI_HOME to an absolute path, or unset it to use ~/.rensei"))
 }
 
-/// Makes the state root, readable by its owner alone, unless it is there.
+/// Makes the state root, readable by its owner alone, unless it is there and can be used.
 pub(crate) fn create(path: &Path) -> CommandResult {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
         CommandError::context(format!("failed to make the state directory {}", path.display()), error)
             .hint("make its parent directory writable, or set RENSEI_HOME to another directory")
+    })?;
+    access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+        let shown = path.display();
+        CommandError::context(format!("state directory {shown} cannot be used"), std::io::Error::from(error))
+            .hint(format!("see whose it is: `ls -ld {}`", text::quoted(&path.to_string_lossy())))
+            .hint("run as its owner, or set RENSEI_HOME to a directory of your own")
     })
 }
 

@@ -28,7 +28,11 @@ use repository::Repository;
 use sandbox::Sandbox;
 use stage::Stage;
 use std::process::ExitCode;
+use std::time::Duration;
 use timeline::Timeline;
+
+/// How much later than a child's end a signal may be noticed that ended both.
+const SIGNAL_LAG: Duration = Duration::from_millis(50);
 
 /// Runs the demo. However it ends, no process is left, and no directory unless it is to be kept.
 pub(super) fn run(context: &Context, args: DemoArgs) -> CommandResult<ExitCode> {
@@ -37,12 +41,12 @@ pub(super) fn run(context: &Context, args: DemoArgs) -> CommandResult<ExitCode> 
         let mut signals = Signals::listen()?;
         let mut sandbox = Sandbox::new(args.keep)?;
         let result = tokio::select! {
-            result = play(context, &args, &mut sandbox) => result,
+            result = play(context, &args, &mut sandbox) => match result {
+                Err(error) if error.kind() == Kind::Failure => blame(context, &mut signals, error).await,
+                result => result,
+            },
             // Dropping the play ends nothing: the sandbox owns the processes and ends them below.
-            name = signals.next() => {
-                context.output.note(format_args!("{name}: cleaning up"));
-                Err(CommandError::interrupted())
-            }
+            name = signals.next() => Err(interrupted(context, name)),
         };
         let result = result.map_err(|error| match error.kind() {
             // Whoever left did not see the session complete.
@@ -52,6 +56,19 @@ pub(super) fn run(context: &Context, args: DemoArgs) -> CommandResult<ExitCode> 
         sandbox.close(&context.output);
         result
     })
+}
+
+/// A Ctrl-C reaches the git that the play waits for as well, whose end may be noticed first.
+async fn blame(context: &Context, signals: &mut Signals, error: CommandError) -> CommandResult<ExitCode> {
+    match tokio::time::timeout(SIGNAL_LAG, signals.next()).await {
+        Ok(name) => Err(interrupted(context, name)),
+        Err(_no_signal) => Err(error),
+    }
+}
+
+fn interrupted(context: &Context, name: &str) -> CommandError {
+    context.output.note(format_args!("{name}: cleaning up"));
+    CommandError::interrupted()
 }
 
 async fn play(context: &Context, args: &DemoArgs, sandbox: &mut Sandbox) -> CommandResult<ExitCode> {

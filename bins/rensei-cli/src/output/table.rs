@@ -32,23 +32,63 @@ impl<T: Into<String>> From<T> for Value {
     }
 }
 
-/// A table with the given headings; it fits the terminal when there is one.
+/// Space between two columns.
+const GAP: u16 = 2;
+
+/// A table with the given headings. When a terminal is too narrow for it, columns named in `expendable` are left out,
+/// the first one first; the rest is never broken, so that every value can be copied.
 pub(crate) fn table<const N: usize>(
     output: &Output,
     headings: [&str; N],
+    expendable: &[&str],
     rows: impl IntoIterator<Item = [Value; N]>,
 ) -> String {
+    // Terminals that do not know their size say 0.
+    let width = Table::new().width().filter(|width| *width > 0).map(usize::from);
+    let rows: Vec<_> = rows.into_iter().collect();
+    let shown = fitting(&headings, expendable, &rows, width);
+    draw(output, headings, &shown, rows)
+}
+
+/// Which columns are shown within `width` characters.
+fn fitting<const N: usize>(
+    headings: &[&str; N],
+    expendable: &[&str],
+    rows: &[[Value; N]],
+    width: Option<usize>,
+) -> [bool; N] {
+    let widths: [usize; N] = std::array::from_fn(|n| {
+        let values = rows.iter().map(|row| row[n].0.chars().count());
+        values.chain([headings[n].chars().count()]).max().unwrap_or(0) + usize::from(GAP)
+    });
+    let mut shown = [true; N];
+    for name in expendable {
+        let total: usize = widths.iter().zip(shown).filter(|(_, shown)| *shown).map(|(width, _)| width).sum();
+        if width.is_none_or(|width| total <= width + usize::from(GAP)) {
+            break;
+        }
+        for (heading, shown) in headings.iter().zip(&mut shown) {
+            *shown &= heading != name;
+        }
+    }
+    shown
+}
+
+fn draw<const N: usize>(output: &Output, headings: [&str; N], shown: &[bool; N], rows: Vec<[Value; N]>) -> String {
+    fn kept<T, const N: usize>(items: [T; N], shown: &[bool; N]) -> impl Iterator<Item = T> {
+        items.into_iter().zip(*shown).filter(|(_, shown)| *shown).map(|(item, _)| item)
+    }
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if output.out_is_coloured() {
         table.enforce_styling();
     }
-    table.set_header(headings);
+    table.set_header(kept(headings, shown));
     for row in rows {
-        table.add_row(row.map(|value| value.into_cell(output.out_is_coloured())));
+        table.add_row(kept(row, shown).map(|value| value.into_cell(output.out_is_coloured())));
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
     }
     let text = table.to_string();
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
@@ -64,8 +104,24 @@ mod tests {
     fn columns_are_aligned_and_nothing_trails() {
         let rows = || [["a".into(), Value::toned(Tone::Busy, "running")], ["long".into(), "x".into()]];
         let plain = Output::new(ColorChoice::Never, &Environment::default());
-        assert_eq!(table(&plain, ["ID", "STATUS"], rows()), "ID    STATUS\na     running\nlong  x");
+        assert_eq!(table(&plain, ["ID", "STATUS"], &[], rows()), "ID    STATUS\na     running\nlong  x");
         let coloured = Output::new(ColorChoice::Always, &Environment::default());
-        assert!(table(&coloured, ["ID", "STATUS"], rows()).contains("\u{1b}["));
+        assert!(table(&coloured, ["ID", "STATUS"], &[], rows()).contains("\u{1b}["));
+    }
+
+    #[test]
+    fn narrow_terminals_lose_columns_instead_of_breaking_values() {
+        let rows = [["0123456789".into(), "running".into(), "a title".into(), "my-host".into()]];
+        let (headings, expendable) = (["ID", "STATUS", "TITLE", "HOST"], ["HOST", "TITLE"]);
+        let shown = |width| fitting::<4>(&headings, &expendable, &rows, width);
+        assert_eq!(shown(None), [true; 4]);
+        // 10 + 2 + 7 + 2 + 7 + 2 + 7: the gap behind the last column needs no room.
+        assert_eq!(shown(Some(37)), [true; 4]);
+        assert_eq!(shown(Some(36)), [true, true, true, false]);
+        assert_eq!(shown(Some(27)), [true, true, false, false]);
+        assert_eq!(shown(Some(3)), [true, true, false, false]);
+        let plain = Output::new(ColorChoice::Never, &Environment::default());
+        let text = draw(&plain, headings, &shown(Some(27)), rows.into_iter().collect());
+        assert_eq!(text, "ID          STATUS\n0123456789  running");
     }
 }

@@ -38,6 +38,7 @@ fn a_failing_command_fails_the_demo() {
     let world = World::new();
     let done = world.run(&["demo", "--command", "echo it broke; exit 4"]).exits(1);
     assert!(done.stdout.contains("it broke") && done.stdout.contains("exit code 4"), "{}", done.stdout);
+    assert!(done.stderr.contains("hint: ") && done.stderr.contains("--keep"), "{}", done.stderr);
     is_clean(&world);
 }
 
@@ -77,6 +78,7 @@ fn what_cannot_be_worked_on_is_refused_before_anything_starts() {
         };
         let done = world.run(&args.iter().map(String::as_str).collect::<Vec<_>>()).exits(1);
         assert!(done.stderr.contains(part) && done.stderr.contains("hint: "), "{args:?}: {}", done.stderr);
+        assert!(!done.stderr.contains("demo --keep"), "there is nothing to keep: {}", done.stderr);
         assert!(!done.stdout.contains("control plane"), "{}", done.stdout);
     }
     is_clean(&world);
@@ -88,6 +90,7 @@ fn an_unreachable_remote_fails_the_session_clearly() {
     let url = format!("file://{}/nothing.git", world.path().display());
     let done = world.run(&["demo", "--repo", &url]).exits(1);
     assert!(done.stdout.contains("nothing.git") && done.stdout.contains("failed"), "{}", done.stdout);
+    assert!(done.stderr.contains("`git ls-remote file://"), "{}", done.stderr);
     is_clean(&world);
 }
 

@@ -81,6 +81,9 @@ fn sessions_run_without_a_control_plane() {
     let page = run(&["session", "show", &id]).exits(0).stdout;
     assert!(page.contains("failed") && page.contains("exit code 3") && page.contains("oops"), "{page}");
     let list = run(&["session", "list"]).exits(0).stdout;
+    let document = run(&["session", "list", "--json"]).exits(0).json();
+    assert_eq!(document["sessions"].as_array().map(Vec::len), document["count"].as_u64().map(|n| n as usize));
+    assert!(document["sessions"].as_array().unwrap().iter().any(|view| view["sessionId"] == id.as_str()), "{document}");
     assert!(list.lines().nth(1).unwrap().starts_with(&id), "newest first: {list}");
     assert!(run(&["session", "output", &id]).exits(0).stdout.starts_with("oops\n"));
 

@@ -90,6 +90,11 @@ fn refusals_name_the_next_step() {
     assert!(wrong.stderr.contains("--api-key"), "{}", wrong.stderr);
     let unknown = plane.run(&["session", "show", "nobody"]).exits(1);
     assert!(unknown.stderr.contains("hint: "), "{}", unknown.stderr);
+    let project = plane.run(&["session", "create", "--project", "nowhere", "--command", "true"]).exits(1);
+    assert!(project.stderr.contains("`rensei platform init --project"), "{}", project.stderr);
+    let other = format!("{}/elsewhere", plane.url);
+    let other = plane.run(&["session", "list", "--url", &other]).exits(1);
+    assert!(other.stderr.contains("does not look like a control plane"), "{}", other.stderr);
     let missing = plane.world.run(&["session", "list", "--url", &plane.url]).exits(2);
     assert!(missing.stderr.contains("RENSEI_API_TOKEN"), "{}", missing.stderr);
     let nowhere = plane.world.run(&["session", "create"]).exits(2);
@@ -122,6 +127,9 @@ fn a_host_without_its_control_plane_keeps_trying_and_says_so() {
     let (_host, url) = world.host();
     let port = url.rsplit(':').next().unwrap().to_owned();
     crate::world::until("status shows the failure", || {
-        world.run(&["host", "status", "--port", &port]).exits(0).stdout.contains("Platform:  connecting: ")
+        let status = world.run(&["host", "status", "--port", &port]).exits(0);
+        let is_named = status.stdout.contains("Platform:  connecting: ");
+        assert!(!is_named || status.stderr.contains("hint: the daemon keeps trying"), "{}", status.stderr);
+        is_named
     });
 }

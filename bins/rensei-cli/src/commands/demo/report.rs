@@ -6,6 +6,8 @@ use crate::args::demo::DemoArgs;
 use crate::commands::Context;
 use crate::commands::session::sheet;
 use crate::error::CommandResult;
+use crate::output::text;
+use rensei_proto::SessionStatus;
 use rensei_proto::operator::Session;
 use rensei_proto::outcome::SessionResult;
 use serde::Serialize;
@@ -54,7 +56,25 @@ pub(super) async fn print(
     }
     let page = sheet::of_result(&context.output, session);
     context.output.line(format_args!("\n{page}\n"))?;
-    look(context, repository, &result, ending.kept.is_some()).await
+    look(context, repository, &result, ending.kept.is_some()).await?;
+    if session.status != SessionStatus::Completed {
+        context.output.hint(next_step(repository, &result, ending.kept));
+    }
+    Ok(())
+}
+
+/// How to find out more about a session that did not complete.
+fn next_step(repository: &Repository, result: &SessionResult, kept: Option<&Path>) -> String {
+    // Without a base there was no checkout.
+    if let (Repository::Remote { url, .. }, true) = (repository, result.base_sha.is_none()) {
+        return format!("see what git gets to see: `git ls-remote {}`", text::quoted(url));
+    }
+    match kept {
+        Some(directory) => format!("its logs: `ls {}/state/sessions/*`", text::quoted(&directory.to_string_lossy())),
+        None => {
+            "run it again with --keep for its logs, or try another agent: `rensei demo --command '<shell>'`".to_owned()
+        }
+    }
 }
 
 /// How the demo ended.

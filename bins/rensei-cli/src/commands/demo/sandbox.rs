@@ -75,7 +75,11 @@ impl Sandbox {
                 lines.iter().for_each(|line| output.note(format_args!("  {line}")));
             }
         }
-        if self.keep { error } else { error.hint("keep everything for a closer look: `rensei demo --keep`") }
+        // Before anything ran there is nothing to look at.
+        if self.keep || self.services.is_empty() {
+            return error;
+        }
+        error.hint("keep everything for a closer look: `rensei demo --keep`")
     }
 
     /// Ends the processes and removes the directory, or names it.

@@ -23,25 +23,30 @@ const LABEL: &str = "[daemon]";
 /// Runs the daemon until it is stopped or drained.
 pub(crate) fn run(context: &Context, args: RunArgs) -> CommandResult<ExitCode> {
     let root = context.state_root()?;
-    check_config(context, &args, &root)?;
+    require_named_config(context, &args)?;
     state_root::create(&root)?;
+    mention_defaults(context, &args, &root);
     let _log = open_log(context, &root);
     block_on_threads(serve(context, &args, root))
 }
 
-/// A file that was named must be there. Without one there are defaults, which is worth a word.
-fn check_config(context: &Context, args: &RunArgs, root: &Path) -> CommandResult {
-    let named = args.config.clone().map(|path| context.expand(path));
-    let path = named.clone().unwrap_or_else(|| root.join("daemon.yaml"));
-    match (path.exists(), named) {
-        (true, _) => Ok(()),
-        (false, None) => {
-            let note = "running with defaults, for no project and without a control plane";
-            context.output.note(format_args!("no configuration at {}: {note}", path.display()));
-            Ok(())
-        }
-        (false, Some(_)) => Err(CommandError::failure(format!("there is no configuration file {}", path.display()))
-            .hint("`rensei platform init` prints one that is ready to paste")),
+/// A file that was named must be there.
+fn require_named_config(context: &Context, args: &RunArgs) -> CommandResult {
+    let Some(path) = args.config.clone().map(|path| context.expand(path)) else { return Ok(()) };
+    if path.exists() {
+        return Ok(());
+    }
+    Err(CommandError::failure(format!("there is no configuration file {}", path.display()))
+        .hint("`rensei platform init` prints one that is ready to paste"))
+}
+
+/// Without a file there are defaults, which is worth a word.
+fn mention_defaults(context: &Context, args: &RunArgs, root: &Path) {
+    let path = root.join("daemon.yaml");
+    // One that cannot be looked at is an error of its own.
+    if args.config.is_none() && path.try_exists().is_ok_and(|exists| !exists) {
+        let note = "running with defaults, for no project and without a control plane";
+        context.output.note(format_args!("no configuration at {}: {note}", path.display()));
     }
 }
 

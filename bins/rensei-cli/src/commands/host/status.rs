@@ -18,6 +18,7 @@ pub(super) async fn run(context: &Context, args: StatusArgs) -> CommandResult<Ex
         context.output.json(&status)?;
     } else {
         context.output.line(rows(&context.output, &status, now_ms()))?;
+        status.registration.as_ref().and_then(next_step).into_iter().for_each(|step| context.output.hint(step));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -65,6 +66,24 @@ fn add_registration(rows: &mut Rows, output: &Output, registration: &Registratio
     rows.add_some("Clock", registration.clock_skew_seconds.map(skew));
 }
 
+/// What to do about a registration that does not work.
+fn next_step(registration: &Registration) -> Option<String> {
+    let url = text::clean(&registration.url);
+    match registration.state {
+        RegistrationState::Local | RegistrationState::Registered => None,
+        RegistrationState::Connecting | RegistrationState::Unreachable => {
+            registration.last_error.as_deref().filter(|reason| !reason.is_empty())?;
+            let look = format!("curl {}/api/health", text::quoted(url.trim_end_matches('/')));
+            Some(format!("the daemon keeps trying; see whether a control plane answers: `{look}`"))
+        }
+        RegistrationState::Refused => Some(
+            "set `orchestrator.authToken` to a registration token and start the host again; `rensei platform init`, \
+             where the control plane runs, prints one"
+                .to_owned(),
+        ),
+    }
+}
+
 /// A clock that is off breaks tokens, so it is said plainly.
 fn skew(seconds: i64) -> String {
     let side = if seconds >= 0 { "behind" } else { "ahead of" };
@@ -110,5 +129,17 @@ mod tests {
             add_registration(&mut rows, &output, &serde_json::from_str(&json).unwrap(), 0);
             assert_eq!(rows.to_string(), format!("  Platform:  {expected}"));
         }
+    }
+
+    #[test]
+    fn a_registration_that_does_not_work_has_a_next_step() {
+        let of = |state: &str, error: &str| {
+            let text = format!(r#"{{"state":"{state}","url":"http://p:1/","lastError":"{error}"}}"#);
+            next_step(&serde_json::from_str(&text).unwrap())
+        };
+        assert_eq!(of("registered", ""), None);
+        assert_eq!(of("connecting", ""), None, "it has only just begun");
+        assert!(of("connecting", "refused").unwrap().contains("`curl http://p:1/api/health`"));
+        assert!(of("refused", "HTTP 401").unwrap().contains("orchestrator.authToken"));
     }
 }

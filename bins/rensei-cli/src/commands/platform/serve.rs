@@ -19,6 +19,9 @@ pub(super) fn run(context: &Context, args: ServeArgs) -> CommandResult<ExitCode>
     block_on_threads(async {
         let mut signals = Signals::listen()?;
         let platform = Platform::bind(options(&args, dir)).await.map_err(failed)?;
+        if !platform.local_addr().ip().is_loopback() {
+            context.output.warn("tokens travel without TLS: put a reverse proxy in front, or listen on 127.0.0.1");
+        }
         context.output.line(format_args!("[platform] listening on http://{}", platform.local_addr()))?;
         let (stop, stopped) = oneshot::channel::<()>();
         let mut serving = std::pin::pin!(platform.run(async {

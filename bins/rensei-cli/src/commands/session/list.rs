@@ -12,6 +12,7 @@ use crate::output::{Output, text};
 use rensei_platform_client::ListQuery;
 use rensei_proto::control::SessionView;
 use rensei_proto::operator::{Session, SessionList};
+use serde::Serialize;
 use std::process::ExitCode;
 
 /// Longest title in a table.
@@ -52,7 +53,9 @@ fn platform_table(output: &Output, list: &SessionList, now: i64) -> String {
             ran(session.started_at, session.ended_at, now).into(),
         ]
     };
-    table(output, ["SESSION", "STATUS", "PROJECT", "TITLE", "HOST", "CREATED", "RAN"], list.sessions.iter().map(row))
+    let headings = ["SESSION", "STATUS", "PROJECT", "TITLE", "HOST", "CREATED", "RAN"];
+    let expendable = ["HOST", "PROJECT", "CREATED", "TITLE", "RAN"];
+    table(output, headings, &expendable, list.sessions.iter().map(row))
 }
 
 async fn from_host(context: &Context, args: &ListArgs, host: &HostClient) -> CommandResult {
@@ -61,7 +64,7 @@ async fn from_host(context: &Context, args: &ListArgs, host: &HostClient) -> Com
     views.retain(|view| is_wanted(args, view));
     views.truncate(args.limit);
     if args.json {
-        return context.output.json(&views);
+        return context.output.json(&HostSessions { sessions: &views, count: views.len() });
     }
     if views.is_empty() {
         let where_else = "; for a control plane's sessions pass --url or set RENSEI_API_URL";
@@ -69,6 +72,13 @@ async fn from_host(context: &Context, args: &ListArgs, host: &HostClient) -> Com
         return Ok(());
     }
     context.output.line(host_table(&context.output, &views, now_ms()))
+}
+
+/// Sessions of a host as one document, shaped like those of a control plane.
+#[derive(Debug, Serialize)]
+struct HostSessions<'a> {
+    sessions: &'a [SessionView],
+    count: usize,
 }
 
 fn is_wanted(args: &ListArgs, view: &SessionView) -> bool {
@@ -89,7 +99,8 @@ fn host_table(output: &Output, views: &[SessionView], now: i64) -> String {
             ran(accepted, view.ended_at.as_deref().and_then(parse_ms), now).into(),
         ]
     };
-    table(output, ["SESSION", "STATUS", "PROJECT", "TITLE", "ACCEPTED", "RAN"], views.iter().map(row))
+    let headings = ["SESSION", "STATUS", "PROJECT", "TITLE", "ACCEPTED", "RAN"];
+    table(output, headings, &["PROJECT", "ACCEPTED", "TITLE", "RAN"], views.iter().map(row))
 }
 
 /// How long a session ran, or has been running.

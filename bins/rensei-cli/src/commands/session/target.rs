@@ -4,7 +4,7 @@ use crate::args::session::{PlatformArgs, TargetArgs};
 use crate::commands::Context;
 use crate::commands::host::client::HostClient;
 use crate::error::{CommandError, CommandResult};
-use rensei_platform_client::{ClientError, OperatorClient};
+use rensei_platform_client::{ClientError, Operation, OperatorClient};
 use rensei_proto::Secret;
 
 /// Whom a session command asks.
@@ -83,8 +83,18 @@ fn failed(error: ClientError, url: &str) -> CommandError {
             "check --api-key or RENSEI_API_TOKEN; `rensei platform init` prints the key of a new organisation"
                 .to_owned(),
         ),
-        ClientError::Status { status: 404, .. } => {
-            error.hint().or_else(|| Some("see what is there: `rensei session list`".to_owned()))
+        ClientError::Status { status: 404, operation, .. } => {
+            let next = match operation {
+                Operation::CreateSession => {
+                    "check --project; `rensei platform init --project <slug>` makes one".to_owned()
+                }
+                // A list is always there, on a control plane.
+                Operation::ListSessions => {
+                    format!("check --url or RENSEI_API_URL: {url} does not look like a control plane")
+                }
+                _ => "see what is there: `rensei session list`".to_owned(),
+            };
+            error.hint().or(Some(next))
         }
         _ => error.hint(),
     };
