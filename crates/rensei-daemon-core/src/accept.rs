@@ -38,6 +38,15 @@ pub enum AcceptError {
     /// The session's directory or its files could not be made.
     #[error("prepare session directory")]
     Prepare(#[source] std::io::Error),
+    /// The embedder's pre-spawn hook refused it.
+    #[error("pre-spawn hook")]
+    Hook(#[source] crate::hook::HookError),
+    /// The embedder's pre-spawn hook took too long.
+    #[error("pre-spawn hook took longer than {} ms", limit.as_millis())]
+    HookTimedOut {
+        /// How long it may take.
+        limit: std::time::Duration,
+    },
     /// The worker could not be started.
     #[error("start worker")]
     Spawn(#[source] std::io::Error),
@@ -51,7 +60,7 @@ impl AcceptError {
             Self::InvalidEnv { .. } | Self::NotAllowed { .. } => 400,
             Self::Duplicate { .. } => 409,
             Self::NotRunning { .. } | Self::Full { .. } => 503,
-            Self::Prepare(_) | Self::Spawn(_) => 500,
+            Self::Prepare(_) | Self::Hook(_) | Self::HookTimedOut { .. } | Self::Spawn(_) => 500,
         }
     }
 
@@ -66,7 +75,11 @@ impl AcceptError {
             Self::Prepare(_) => "check space and permissions of the state directory".to_owned(),
             Self::Full { .. } => "wait for a session to end, or raise `capacity.maxConcurrentSessions`".to_owned(),
             Self::Duplicate { .. } => "use another sessionId".to_owned(),
-            Self::InvalidEnv { .. } | Self::NotRunning { .. } | Self::Spawn(_) => return None,
+            Self::InvalidEnv { .. }
+            | Self::NotRunning { .. }
+            | Self::Hook(_)
+            | Self::HookTimedOut { .. }
+            | Self::Spawn(_) => return None,
         })
     }
 }

@@ -1,9 +1,12 @@
 //! Putting a daemon together. Everything that can fail for configuration reasons fails here.
 
 use crate::allowlist;
+use crate::capabilities;
 use crate::config::{self, Config, ConfigError, Defaults};
 use crate::credentials::CredentialCache;
 use crate::daemon::Daemon;
+use crate::events::EventBus;
+use crate::hook::{HookError, PreSpawnHook, WorkerEnvironment};
 use crate::host::Host;
 use crate::lifecycle::Lifecycle;
 use crate::link::{Link, LinkParts};
@@ -13,12 +16,14 @@ use crate::state::{StateDir, StateError, StateLock};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
 use rensei_platform_client::{ClientError, PlatformClient};
-use rensei_proto::platform::{Provides, RegisterRequest};
+use rensei_proto::SessionSpec;
+use rensei_proto::platform::RegisterRequest;
 use rensei_workarea::{GitEnvironment, WorkareaManager};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Dispatch lane that this daemon serves.
@@ -61,6 +66,7 @@ pub struct DaemonBuilder {
     environment: BTreeMap<String, String>,
     base_environment: BTreeMap<String, String>,
     worker_command: Vec<OsString>,
+    pre_spawn: Option<PreSpawnHook>,
     version: String,
     defaults: Defaults,
 }
@@ -76,6 +82,7 @@ impl DaemonBuilder {
             environment: BTreeMap::new(),
             base_environment: BTreeMap::new(),
             worker_command: Vec::new(),
+            pre_spawn: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             defaults: Defaults { hostname: String::new(), cpus: 1 },
         }
@@ -114,6 +121,18 @@ impl DaemonBuilder {
     #[must_use]
     pub fn worker_command(mut self, command: Vec<OsString>) -> Self {
         self.worker_command = command;
+        self
+    }
+
+    /// Called for every session after its environment is composed and before its worker starts, on a thread of its
+    /// own. What it answers is the worker's environment, but for the variables by which the host finds the worker
+    /// again. An error, or taking longer than `limit`, refuses the session.
+    #[must_use]
+    pub fn pre_spawn_hook<F>(mut self, limit: Duration, hook: F) -> Self
+    where
+        F: Fn(&SessionSpec, WorkerEnvironment) -> Result<WorkerEnvironment, HookError> + Send + Sync + 'static,
+    {
+        self.pre_spawn = Some(PreSpawnHook::new(Arc::new(hook), limit));
         self
     }
 
@@ -168,9 +187,7 @@ impl DaemonBuilder {
             capacity: Some(i64::try_from(config.max_sessions().max(1)).unwrap_or(i64::MAX)),
             version: self.version.clone(),
             runtime: RUNTIME.to_owned(),
-            provides: ["native", "http", "host-binary", "workarea"]
-                .map(|kind| Provides { kind: kind.to_owned() })
-                .to_vec(),
+            provides: capabilities::detect(&self.environment),
             daemon_projects: allowlist::entries(&config.projects),
             ..RegisterRequest::default()
         };
@@ -230,6 +247,8 @@ impl PreparedDaemon {
             link: link.clone(),
             serving: Arc::clone(&serving),
             worker_command: builder.worker_command,
+            pre_spawn: builder.pre_spawn,
+            events: EventBus::new(),
             environment: EnvironmentParts {
                 inherited: builder.environment,
                 base: builder.base_environment,

@@ -2,6 +2,7 @@
 
 use crate::accept::AcceptError;
 use crate::config::Project;
+use crate::events::SessionEvents;
 use crate::host::Host;
 use crate::lifecycle::{Action, Phase, TransitionError, deadline_in};
 use rensei_proto::control::{
@@ -165,6 +166,12 @@ impl DaemonHandle {
     #[must_use]
     pub fn all_sessions(&self) -> Vec<SessionView> {
         self.host.sessions.views()
+    }
+
+    /// What happens to sessions from now on.
+    #[must_use]
+    pub fn events(&self) -> SessionEvents {
+        self.host.sessions.events()
     }
 
     /// Accepts a session that was posted on this machine and starts its worker.

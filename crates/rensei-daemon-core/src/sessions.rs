@@ -16,6 +16,8 @@ pub(crate) use environment::EnvironmentParts;
 pub(crate) use table::StopCause;
 
 use crate::accept::AcceptError;
+use crate::events::{EventBus, SessionEvents};
+use crate::hook::PreSpawnHook;
 use crate::lifecycle::Lifecycle;
 use crate::link::Link;
 use crate::serving::Serving;
@@ -61,6 +63,8 @@ pub(crate) struct SessionParts {
     pub(crate) link: Option<Arc<Link>>,
     pub(crate) serving: Arc<Serving>,
     pub(crate) worker_command: Vec<OsString>,
+    pub(crate) pre_spawn: Option<PreSpawnHook>,
+    pub(crate) events: EventBus,
     pub(crate) environment: EnvironmentParts,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) tasks: Tasks,
@@ -112,6 +116,10 @@ impl Sessions {
 
     pub(crate) fn view(&self, id: &SessionId) -> Option<SessionView> {
         self.with_table(|table| table.view(id))
+    }
+
+    pub(crate) fn events(&self) -> SessionEvents {
+        self.parts.events.subscribe()
     }
 
     pub(crate) fn live_count(&self) -> usize {

@@ -3,6 +3,7 @@
 use super::record::{self, OUTPUT_FILE};
 use super::table::{Entry, StopCause};
 use super::{MARKER, Origin, STOP_GRACE, Sessions, report};
+use crate::events::SessionEvent;
 use crate::supervisor::or_else;
 use rensei_process::{End, GroupChild, ProcessGroup, ProcessIdentity, Signal, kill_by_env, output_log};
 use rensei_proto::SessionId;
@@ -221,7 +222,7 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
     let directory = sessions.directory(id);
     let outcome = record::read_outcome(&directory, id);
     let tail = if outcome.is_none() && !ended.end.is_some_and(End::success) { tail(sessions, id) } else { Vec::new() };
-    let state = sessions.with_table(|table| {
+    let view = sessions.with_table(|table| {
         let entry = table.entry_mut(id)?;
         let completed = match (&outcome, ended.end) {
             (Some(outcome), _) => outcome.status == rensei_proto::SessionStatus::Completed,
@@ -238,11 +239,12 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
         view.reason = if completed { None } else { ended.reason() };
         view.reported = reported;
         view.outcome = outcome;
-        Some(view.state)
+        Some(view.clone())
     });
     note_end(sessions, id);
-    if let Some(state) = state {
-        tracing::info!(event = "session-completed", session_id = %id, result = %state, "session ended");
+    if let Some(view) = view {
+        tracing::info!(event = "session-completed", session_id = %id, result = %view.state, "session ended");
+        sessions.parts.events.publish(SessionEvent::Ended { view });
     }
 }
 

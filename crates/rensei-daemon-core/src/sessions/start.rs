@@ -4,15 +4,18 @@ use super::environment::{SessionVariables, compose, invalid_name};
 use super::monitor::{Monitor, Watched, supervise};
 use super::record::OUTPUT_FILE;
 use super::table::Entry;
-use super::{Origin, Sessions, record};
+use super::{MARKER, Origin, Sessions, record};
 use crate::accept::AcceptError;
 use crate::allowlist;
 use crate::config::Project;
+use crate::events::SessionEvent;
+use crate::hook::WorkerEnvironment;
 use crate::lifecycle::Phase;
 use rensei_process::{GroupChild, SpawnSpec, output_log, spawn_group};
 use rensei_proto::control::{SessionHandle, SessionState, SessionView};
 use rensei_proto::{GitAccess, SessionDetail, SessionId, SessionSpec};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Checks, reserves, starts. Nothing awaits in here, so a caller that goes away cannot leave a half-started session.
@@ -25,7 +28,7 @@ pub(super) fn accept(
     let project = reserve(sessions, &spec, detail, origin)?;
     let id = spec.session_id.clone();
     match start(sessions, &spec, &project) {
-        Ok(child) => Ok(commit(sessions, &id, child)),
+        Ok(child) => Ok(commit(sessions, spec, child)),
         Err(error) => {
             sessions.with_table(|table| table.remove(&id));
             record::remove(&sessions.directory(&id));
@@ -109,11 +112,21 @@ fn start(sessions: &Sessions, spec: &SessionSpec, project: &Project) -> Result<G
             directory: &directory,
         },
     );
+    let env = match &parts.pre_spawn {
+        Some(hook) => with_marker(hook.run(spec, env)?, &directory),
+        None => env,
+    };
     let Some((program, args)) = parts.worker_command.split_first() else {
         return Err(AcceptError::Spawn(io::Error::new(io::ErrorKind::NotFound, "no worker command is configured")));
     };
     spawn_group(SpawnSpec { program: program.clone(), args: args.to_vec(), env, cwd: directory, output })
         .map_err(AcceptError::Spawn)
+}
+
+/// Whatever a hook does: the host must find the worker again after a crash.
+fn with_marker(mut env: WorkerEnvironment, directory: &Path) -> WorkerEnvironment {
+    env.insert(MARKER.into(), directory.into());
+    env
 }
 
 /// The session's directory with its record and its empty output.
@@ -131,7 +144,8 @@ fn prepare(sessions: &Sessions, id: &SessionId) -> io::Result<std::fs::File> {
     output_log::create(&directory.join(OUTPUT_FILE))
 }
 
-fn commit(sessions: &Arc<Sessions>, id: &SessionId, child: GroupChild) -> SessionHandle {
+fn commit(sessions: &Arc<Sessions>, spec: SessionSpec, child: GroupChild) -> SessionHandle {
+    let id = &spec.session_id;
     let pid = child.pid();
     let (handle, monitor) = sessions.with_table(|table| {
         let entry = table.entry_mut(id).expect("a reservation is only removed by its own start or monitor");
@@ -140,6 +154,7 @@ fn commit(sessions: &Arc<Sessions>, id: &SessionId, child: GroupChild) -> Sessio
         (entry.handle(), Monitor::of(sessions, entry))
     });
     tracing::info!(event = "session-accepted", session_id = %id, pid, "session started");
+    sessions.parts.events.publish(SessionEvent::Started { handle: handle.clone(), spec });
     supervise(sessions, monitor, Watched::Child(child));
     handle
 }

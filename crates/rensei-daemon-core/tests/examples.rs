@@ -1,0 +1,16 @@
+//! The examples run.
+
+#[path = "../examples/custom_worker.rs"]
+mod custom_worker;
+#[path = "../examples/minimal.rs"]
+mod minimal;
+
+#[test]
+fn minimal_example() {
+    minimal::main().unwrap();
+}
+
+#[test]
+fn custom_worker_example() {
+    custom_worker::main().unwrap();
+}
