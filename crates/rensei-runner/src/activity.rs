@@ -24,6 +24,7 @@ use rensei_proto::platform::Activity;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::{Instant, timeout};
 
 /// Largest content of one activity in bytes.
 const MAX_CONTENT: usize = 8 * 1024;
@@ -31,8 +32,10 @@ const MAX_CONTENT: usize = 8 * 1024;
 const MAX_TOOL_OUTPUT: usize = 500;
 /// Largest summary of a tool use in bytes.
 const MAX_SUMMARY: usize = 200;
-/// How long a session's end waits for activities that have not been taken yet.
+/// How long a session's end waits for the control plane to take one of the activities that are left.
 const FLUSH: Duration = Duration::from_secs(2);
+/// How long it waits for all of them.
+const FLUSH_ALL: Duration = Duration::from_secs(8);
 
 /// Where a session's activities go.
 #[derive(Debug)]
@@ -77,15 +80,21 @@ impl Activities {
         self.push(activity);
     }
 
-    /// Waits until everything has been posted, but not long.
-    pub(crate) async fn close(mut self) {
+    /// Waits until everything has been posted, not long for any one of them. `hurried`: nor for all of them, because
+    /// whoever stops a session does not wait long for its end.
+    pub(crate) async fn close(mut self, hurried: bool) {
         self.queue.close();
-        if let Some(mut poster) = self.poster.take()
-            && tokio::time::timeout(FLUSH, &mut poster).await.is_err()
-        {
-            tracing::warn!("the control plane did not take the last activities in time");
-            poster.abort();
+        let Some(mut poster) = self.poster.take() else { return };
+        let give_up = Instant::now() + if hurried { FLUSH } else { FLUSH_ALL };
+        let mut waiting = usize::MAX;
+        while Instant::now() < give_up && self.queue.len() < waiting {
+            waiting = self.queue.len();
+            if timeout(FLUSH, &mut poster).await.is_ok() {
+                return;
+            }
         }
+        tracing::warn!(left = self.queue.len(), "the control plane did not take the last activities in time");
+        poster.abort();
     }
 
     fn output(&self, stream: Stream, lines: &[u8]) {

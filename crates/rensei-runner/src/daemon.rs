@@ -64,8 +64,8 @@ fn detail_trouble(error: &ControlError) -> Trouble {
     }
 }
 
-/// A refused workarea is final: it may be about the repository and its host, where the daemon has tried already. So is
-/// one that did not come in its long time.
+/// Most refusals of a workarea are final: they may be about the repository and its host, where the daemon has tried
+/// already. So is one that did not come in its long time.
 fn workarea_trouble(error: &ControlError) -> Trouble {
     trouble(error)
 }
@@ -75,6 +75,8 @@ fn trouble(error: &ControlError) -> Trouble {
         ControlError::NotRunning { .. } => Trouble::Away,
         ControlError::Transport { .. } => Trouble::CutOff,
         ControlError::Refused { status: 503, body } if body.status.as_deref() == Some("starting") => Trouble::Starting,
+        // A busy daemon may fail to find out whose connection it is.
+        ControlError::Refused { status: 403, .. } => Trouble::Passing,
         ControlError::Refused { .. }
         | ControlError::InvalidUrl { .. }
         | ControlError::TimedOut { .. }
@@ -194,5 +196,6 @@ mod tests {
         assert_eq!(ask(detail_trouble, at_once(|| refused(404, ""))).await.1, 0);
         assert_eq!(ask(workarea_trouble, at_once(|| refused(503, ""))).await.1, 0);
         assert_eq!(ask(detail_trouble, at_once(|| refused(500, ""))).await.1, 1);
+        assert_eq!(ask(workarea_trouble, at_once(|| refused(403, ""))).await.1, 1);
     }
 }

@@ -37,7 +37,7 @@ async fn work(options: RunOptions, interrupts: Interrupts) -> Finished {
     outcome.reported |= link.is_none();
     // First the file: from here on a worker that dies loses nothing.
     file.write(&outcome);
-    activities.close().await;
+    activities.close(outcome.status == SessionStatus::Stopped).await;
     if let (false, Some(link)) = (outcome.reported, link) {
         outcome.reported = report::deliver(&outcome, &conclusion.extra, &link).await;
         if outcome.reported {

@@ -117,6 +117,11 @@ impl Queue {
         self.lock().dropped += count;
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// Nothing more comes.
     pub(super) fn close(&self) {
         self.lock().closed = true;

@@ -62,6 +62,16 @@ async fn output_that_is_not_taken_is_counted() {
     assert_eq!(dropped + taken, 1 + 1000 + 1);
 }
 
+#[tokio::test]
+async fn the_last_output_reaches_a_control_plane_that_is_far_away() {
+    let fixture = Fixture::shell("seq 1 40 | sed \"s/\\$/$(printf %08000d 0)/\"").await;
+    fixture.plane.edit(|script| script.pace = std::time::Duration::from_millis(100));
+    let (_, outcome) = fixture.run().await;
+    assert_eq!(outcome.status, SessionStatus::Completed);
+    let taken: usize = shown(&fixture, "thought").iter().map(|content| content.lines().count()).sum();
+    assert_eq!(taken, 40);
+}
+
 fn make_fifo(path: &Path) {
     let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
     assert!(made.success());

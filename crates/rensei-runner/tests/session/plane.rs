@@ -10,6 +10,7 @@ use rensei_proto::control::Workarea;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// What the scripted parties do and have seen.
@@ -21,6 +22,8 @@ pub(crate) struct Script {
     pub(crate) accepted_token: String,
     /// Answers to be given before the regular one, by route: `lock-refresh`, `activity`, `status`, `completion`, `detail`.
     pub(crate) faults: HashMap<&'static str, VecDeque<(u16, Value)>>,
+    /// Time that an activity takes.
+    pub(crate) pace: Duration,
     /// Routes that answer 500 until further notice.
     pub(crate) broken: Vec<&'static str>,
     /// What a lock refresh is answered with at once; `None` holds it.
@@ -49,6 +52,7 @@ impl Plane {
             workarea,
             accepted_token: token,
             faults: HashMap::new(),
+            pace: Duration::ZERO,
             broken: Vec::new(),
             lease: None,
             seen: Vec::new(),
@@ -145,6 +149,10 @@ async fn call(
     Json(body): Json<Value>,
 ) -> Response {
     let route = ["lock-refresh", "activity", "status", "completion"].into_iter().find(|route| *route == call).unwrap();
+    let pace = plane.read(|script| script.pace);
+    if route == "activity" && !pace.is_zero() {
+        tokio::time::sleep(pace).await;
+    }
     let refused = plane.edit(|script| {
         if let Some(fault) = script.fault(route) {
             return Some(fault);
