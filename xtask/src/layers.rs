@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rensei-daemon-bin", &["rensei-cli"]),
     ("rensei-platform-bin", &["rensei-cli"]),
     ("xtask", &["rensei-control-api", "rensei-platform-client", "rensei-proto"]),
+    ("rensei-testkit", &["rensei-daemon-core", "rensei-proto"]),
 ];
 
 /// Crates that only tests may use.

@@ -1,0 +1,141 @@
+//! What a decent control plane would know and answer.
+
+use super::http::Request;
+use super::{REGISTRATION_TOKEN, TOKEN_MARK};
+use crate::fault::{Answer, Call};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+/// Items that one poll takes at most.
+const BATCH: usize = 5;
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) cadence: (u64, u64),
+    pub(super) long_poll: bool,
+    pub(super) pre_claimed: bool,
+    pub(super) workers: HashSet<String>,
+    /// Valid runtime tokens and whose they are.
+    pub(super) tokens: HashMap<String, String>,
+    pub(super) queue: VecDeque<Vec<u8>>,
+    pub(super) refused_claims: HashSet<String>,
+    pub(super) attempts: HashMap<String, u64>,
+    pub(super) mutations: Vec<Value>,
+    pub(super) host_status: Option<String>,
+    pub(super) ends: BTreeMap<String, Vec<Value>>,
+    minted: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            cadence: (50, 20),
+            long_poll: true,
+            pre_claimed: true,
+            workers: HashSet::new(),
+            tokens: HashMap::new(),
+            queue: VecDeque::new(),
+            refused_claims: HashSet::new(),
+            attempts: HashMap::new(),
+            mutations: Vec::new(),
+            host_status: None,
+            ends: BTreeMap::new(),
+            minted: 0,
+        }
+    }
+}
+
+fn ok(body: &Value) -> Answer {
+    Answer::json(200, body.to_string())
+}
+
+fn refused(status: u16, error: &str) -> Answer {
+    Answer::json(status, json!({"error": error}).to_string())
+}
+
+impl State {
+    /// The answer; `None` when there is nothing to say to a poll yet.
+    pub(super) fn answer(&mut self, call: Call, id: &str, request: &Request) -> Option<Answer> {
+        if let Some(refusal) = self.refusal(call, id, request) {
+            return Some(refusal);
+        }
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        Some(match call {
+            Call::Register => {
+                self.minted += 1;
+                let worker = format!("wkr_{}", self.minted);
+                self.workers.insert(worker.clone());
+                ok(&self.credentials(&worker))
+            }
+            Call::RefreshToken => ok(&self.credentials(id)),
+            Call::Heartbeat => self.heartbeat(&body),
+            Call::Poll => return self.poll(),
+            Call::Claim => ok(&json!({"claimed": !self.refused_claims.contains(id)})),
+            Call::Status => self.status(id, body),
+            Call::LockRefresh => ok(&json!({"refreshed": true})),
+            Call::Nack | Call::Activity | Call::Completion => ok(&json!({"ok": true})),
+        })
+    }
+
+    /// Who may not ask.
+    fn refusal(&self, call: Call, id: &str, request: &Request) -> Option<Answer> {
+        let bearer = request.bearer.as_deref().unwrap_or_default();
+        match call {
+            Call::Register | Call::RefreshToken if bearer != REGISTRATION_TOKEN => {
+                Some(refused(401, "unknown registration token"))
+            }
+            Call::RefreshToken | Call::Heartbeat | Call::Poll if !self.workers.contains(id) => {
+                Some(refused(404, "worker not found"))
+            }
+            Call::Register | Call::RefreshToken => None,
+            Call::Heartbeat | Call::Poll if self.tokens.get(bearer).is_some_and(|worker| worker == id) => None,
+            _ if self.tokens.contains_key(bearer) && !matches!(call, Call::Heartbeat | Call::Poll) => None,
+            _ => Some(refused(401, "Runtime token expired; present the registration token again")),
+        }
+    }
+
+    /// A new token in place of the worker's old ones.
+    fn credentials(&mut self, worker: &str) -> Value {
+        self.minted += 1;
+        let token = format!("eyJ.{TOKEN_MARK}.{}", self.minted);
+        self.tokens.retain(|_, owner| owner != worker);
+        self.tokens.insert(token.clone(), worker.to_owned());
+        let extensions: &[&str] = if self.long_poll { &["long-poll", "fencing"] } else { &[] };
+        json!({"workerId": worker, "runtimeToken": token, "heartbeatInterval": self.cadence.0,
+            "pollInterval": self.cadence.1, "extensions": extensions})
+    }
+
+    fn heartbeat(&mut self, body: &Value) -> Answer {
+        let failed = body["mutationFailures"].as_array().into_iter().flatten().map(|failure| &failure["id"]);
+        let done: Vec<_> = body["appliedMutations"].as_array().into_iter().flatten().chain(failed).collect();
+        self.mutations.retain(|mutation| !done.contains(&&mutation["id"]));
+        let mut answer = json!({"acknowledged": true, "pendingMutations": self.mutations});
+        if let Some(status) = &self.host_status {
+            answer["hostStatus"] = json!({"status": status});
+        }
+        ok(&answer)
+    }
+
+    fn poll(&mut self) -> Option<Answer> {
+        if self.queue.is_empty() {
+            return None;
+        }
+        let taken = self.queue.len().min(BATCH);
+        let items: Vec<_> = self.queue.drain(..taken).collect();
+        let mut body = format!("{{\"preClaimed\":{},\"work\":[", self.pre_claimed).into_bytes();
+        body.extend_from_slice(&items.join(&b','));
+        body.extend_from_slice(b"]}");
+        Some(Answer::json(200, body))
+    }
+
+    fn status(&mut self, id: &str, body: Value) -> Answer {
+        let stale = self.attempts.get(id).is_some_and(|current| body["attempt"] != *current);
+        if stale {
+            return Answer::json(409, r#"{"error":"another attempt owns the session","code":"lease_lost"}"#);
+        }
+        if matches!(body["status"].as_str(), Some("completed" | "failed" | "stopped")) {
+            self.ends.entry(id.to_owned()).or_default().push(body);
+        }
+        ok(&json!({"updated": true}))
+    }
+}
