@@ -353,6 +353,7 @@ async fn ids_and_waits_reach_the_server_as_meant() {
         reason: "bad id".into(),
         work: serde_json::from_str(raw).unwrap(),
         attempt: None,
+        host_fault: false,
     };
     client.nack(&Secret::default(), "../x", &nack).await.unwrap();
     let report = CompletionRequest { summary: "done".into(), ..CompletionRequest::default() };

@@ -79,6 +79,9 @@ pub struct Session {
     /// Why it is still pending, or why it was queued again: a typed word.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub pending_reason: Option<String>,
+    /// What the last host to refuse a pending session said, for people. *Extension.*
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub pending_detail: Option<String>,
     /// Owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,

@@ -61,6 +61,20 @@ mod tests {
     }
 
     #[test]
+    fn a_nack_says_when_the_host_is_at_fault_and_nothing_otherwise() {
+        let plain = r#"{"workerId":"w","reason":"not allowed","work":{"sessionId":"s"}}"#;
+        let mut nack: NackRequest = serde_json::from_str(plain).unwrap();
+        assert!(!nack.host_fault);
+        assert_eq!(serde_json::to_string(&nack).unwrap(), plain);
+        nack.host_fault = true;
+        let text = serde_json::to_string(&nack).unwrap();
+        assert!(text.ends_with(r#""hostFault":true}"#), "{text}");
+        assert!(serde_json::from_str::<NackRequest>(&text).unwrap().host_fault);
+        let odd = plain.replace("\"reason\"", "\"hostFault\":\"yes\",\"reason\"");
+        assert!(!serde_json::from_str::<NackRequest>(&odd).unwrap().host_fault);
+    }
+
+    #[test]
     fn registration_request_accepts_both_capacity_spellings() {
         let doc: RegisterRequest =
             serde_json::from_str(r#"{"version":"0.5.0","capabilities":["local"],"maxConcurrency":4}"#).unwrap();

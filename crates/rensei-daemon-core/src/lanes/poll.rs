@@ -169,6 +169,7 @@ impl PollLane {
                             reason: reason.clone(),
                             work: work.clone(),
                             attempt,
+                            host_fault: false,
                         };
                         let (link, id) = (&link, &id);
                         async move { link.client.nack(&credentials.token, id.as_str(), &request).await }

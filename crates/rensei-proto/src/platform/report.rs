@@ -74,6 +74,10 @@ pub struct NackRequest {
     /// Fencing number. *Extension.*
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub attempt: Option<u64>,
+    /// The host could not take the item for reasons of its own: full, paused, out of disk, worker program missing. Says
+    /// nothing against the session, so it does not count against it. *Extension.*
+    #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "lenient::or_default")]
+    pub host_fault: bool,
 }
 
 /// Body of `POST /api/sessions/{id}/status`.

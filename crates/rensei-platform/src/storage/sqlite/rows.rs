@@ -81,6 +81,7 @@ pub(super) fn session(row: &SqliteRow) -> Result<SessionRow, Error> {
             priority: row.try_get("priority")?,
             attempt: unsigned(row, "attempt")?,
             pending_reason: requeue_reason.clone(),
+            pending_detail: None,
             worker_id: row.try_get("worker_id")?,
             hostname: row.try_get::<Option<String>, _>("hostname")?.filter(|name| !name.is_empty()),
             worktree_path: row.try_get("worktree_path")?,

@@ -57,6 +57,7 @@ fn as_created(new: &NewSession, now: i64) -> Session {
         priority: new.item.priority,
         attempt: 0,
         pending_reason: None,
+        pending_detail: None,
         worker_id: None,
         hostname: None,
         worktree_path: None,
