@@ -58,6 +58,35 @@ fn a_given_repository_gets_one_branch_and_nothing_else() {
 }
 
 #[test]
+fn expressions_name_a_start_as_well() {
+    let world = World::new();
+    let repository = world.repository();
+    let first = world.git(&["-C", &repository, "rev-parse", "main"]);
+    let user = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+    let second = ["commit-tree", "main^{tree}", "-p", "main", "-m", "second"];
+    let second = world.git(&[&["-C", &repository][..], &user, &second].concat());
+    world.git(&["-C", &repository, "update-ref", "refs/heads/main", second.trim()]);
+    let done = world.run(&["demo", "--repo", &repository, "--ref", "main~1", "--json"]).exits(0);
+    assert_eq!(done.json()["result"]["baseSha"], first.trim());
+    is_clean(&world);
+}
+
+#[test]
+fn the_demos_own_repository_is_nobody_elses_style() {
+    let world = World::new();
+    let hooks = world.path().join("hooks");
+    std::fs::create_dir(&hooks).unwrap();
+    let hook = hooks.join("reference-transaction");
+    std::fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let config = format!("[core]\n\thooksPath = {}\n[init]\n\ttemplateDir = /nowhere\n", hooks.display());
+    std::fs::write(world.path().join("home/.gitconfig"), config).unwrap();
+    let done = world.run(&["demo"]).exits(0);
+    assert!(!done.stderr.contains("templates"), "{}", done.stderr);
+    is_clean(&world);
+}
+
+#[test]
 fn what_cannot_be_worked_on_is_refused_before_anything_starts() {
     let world = World::new();
     let repository = world.repository();

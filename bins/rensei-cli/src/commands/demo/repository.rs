@@ -112,8 +112,13 @@ async fn make(context: &Context, args: &DemoArgs, path: PathBuf) -> CommandResul
     }
     let failed = |why: String| CommandError::context("failed to make the demo's repository", why);
     std::fs::create_dir(&path).map_err(|error| failed(error.to_string()))?;
-    let steps: [(&[&str], Option<&str>); 2] = [
-        (&["init", "--quiet", "--bare", "--initial-branch=main", "."], None),
+    // Nothing of what the user has set up for repositories belongs in this one: no templates, no hooks, neither now nor
+    // when the session's branch arrives.
+    const BARE: &[&str] = &["--quiet", "--bare", "--template=", "--object-format=sha1", "--initial-branch=main", "."];
+    let init = [&["-c", "core.hooksPath=/dev/null", "init"], BARE].concat();
+    let steps: [(&[&str], Option<&str>); 3] = [
+        (&init, None),
+        (&["config", "core.hooksPath", "/dev/null"], None),
         (&["fast-import", "--quiet"], Some(HISTORY)),
     ];
     for (args, input) in steps {
@@ -127,17 +132,16 @@ async fn make(context: &Context, args: &DemoArgs, path: PathBuf) -> CommandResul
 
 /// Checks that `path` is a repository with the starting point. Only reads.
 async fn check(context: &Context, path: &Path, r#ref: Option<String>) -> CommandResult<Repository> {
-    let shown = path.display();
     let place = git(context, path, &["rev-parse", "--is-bare-repository", "--absolute-git-dir"], None).await?;
     if !place.status.success() {
-        return Err(CommandError::context(format!("`{shown}` is not a git repository"), complaint(&place))
-            .hint("name a git repository, or let the demo make one: `rensei demo`"));
+        return Err(no_repository(path, complaint(&place)));
     }
     let start = format!("{}^{{commit}}", r#ref.as_deref().unwrap_or("HEAD"));
     let commit = git(context, path, &["rev-parse", "--verify", "--quiet", "--end-of-options", &start], None).await?;
     if !commit.status.success() {
         return Err(no_start(path, r#ref.as_deref()));
     }
+    let r#ref = r#ref.map(|given| plain_ref(&given, &String::from_utf8_lossy(&commit.stdout)));
     let text = String::from_utf8_lossy(&place.stdout).into_owned();
     let top = match text.split_once('\n') {
         Some(("true", git_dir)) => git_dir.trim_end_matches('\n').to_owned(),
@@ -152,6 +156,25 @@ async fn check(context: &Context, path: &Path, r#ref: Option<String>) -> Command
     let url =
         url.ok_or_else(|| CommandError::usage(format!("the repository's path is not UTF-8: {}", path.display())))?;
     Ok(Repository::Local { url, r#ref })
+}
+
+fn no_repository(path: &Path, complaint: String) -> CommandError {
+    let shown = path.display();
+    if complaint.contains("dubious ownership") {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let absolute = text::quoted(&absolute.to_string_lossy());
+        return CommandError::context(format!("git does not trust `{shown}`: it belongs to another user"), complaint)
+            .hint(format!("if you do: `git config --global --add safe.directory {absolute}`"));
+    }
+    CommandError::context(format!("`{shown}` is not a git repository"), complaint)
+        .hint("name a git repository, or let the demo make one: `rensei demo`")
+}
+
+/// What a session can be started from: names and commit ids as they are, expressions such as `HEAD~1` as the commit
+/// that they stand for here.
+fn plain_ref(given: &str, commit: &str) -> String {
+    let is_expression = given.contains(['~', '^', ':', '@', '{']);
+    (if is_expression { commit.trim_end() } else { given }).to_owned()
 }
 
 fn no_start(path: &Path, r#ref: Option<&str>) -> CommandError {
