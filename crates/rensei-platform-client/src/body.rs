@@ -5,6 +5,7 @@ use crate::operation::Operation;
 use rensei_proto::platform::RUNTIME_TOKEN_EXPIRED;
 use rensei_proto::{ErrorBody, Secret};
 use reqwest::{Response, StatusCode};
+use serde::de::Error as _;
 use serde_json::{Map, Value};
 
 /// Largest body that is read, in bytes.
@@ -105,7 +106,16 @@ fn clip(text: &str) -> String {
 
 /// Decodes a whole body.
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(operation: Operation, body: &[u8]) -> Result<T, ClientError> {
-    serde_json::from_slice(body).map_err(|source| ClientError::Decode { operation, source })
+    // One string that is not UTF-8 must not cost what stands beside it.
+    let text = String::from_utf8_lossy(body);
+    serde_json::from_str(&text).map_err(|source| ClientError::Decode { operation, source: without_values(source) })
+}
+
+/// The error without the text that it quotes from the body: where a token is expected, that may be one.
+fn without_values(source: serde_json::Error) -> serde_json::Error {
+    let text = source.to_string();
+    let (Some(start), Some(end)) = (text.find('"'), text.rfind('"')) else { return source };
+    serde_json::Error::custom(format_args!("{}\"…{}", &text[..start], &text[end..]))
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ impl Http {
     }
 }
 
-fn bearer(operation: Operation, token: &Secret) -> Result<HeaderValue, ClientError> {
+pub(crate) fn bearer(operation: Operation, token: &Secret) -> Result<HeaderValue, ClientError> {
     let text = format!("Bearer {}", token.expose());
     let mut value = HeaderValue::try_from(text).map_err(|_| ClientError::InvalidToken { operation })?;
     value.set_sensitive(true);

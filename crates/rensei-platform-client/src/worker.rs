@@ -13,6 +13,11 @@ use rensei_proto::{Secret, SessionStatus, USER_AGENT};
 use serde::de::Error as _;
 use std::time::Duration;
 
+/// Longest worker id that is accepted, in bytes; it becomes part of URLs.
+const MAX_WORKER_ID: usize = 1024;
+/// Longest runtime token that is accepted, in bytes; it becomes a header.
+const MAX_TOKEN: usize = 16 * 1024;
+
 /// Client of the platform API, worker side. Cloning is cheap and shares the connections.
 ///
 /// An empty token sends no `Authorization` header.
@@ -48,7 +53,7 @@ impl PlatformClient {
         let operation = Operation::Register;
         let call = self.http.post(operation, token, &["api", "workers", "register"])?.json(request)?;
         let answer: RegisterResponse = decode(operation, &self.http.fetch(call).await?)?;
-        if answer.worker_id.is_empty() { Err(missing(operation, "workerId")) } else { Ok(answer) }
+        usable(operation, answer)
     }
 
     /// Asks for a new runtime token under the same worker id. `token` is the registration token. The answer always
@@ -67,7 +72,7 @@ impl PlatformClient {
         if answer.worker_id.is_empty() {
             worker_id.clone_into(&mut answer.worker_id);
         }
-        Ok(answer)
+        usable(operation, answer)
     }
 
     /// Says that the host is alive. A 2xx answer that is not JSON is a success with nothing to do.
@@ -188,6 +193,26 @@ impl PlatformClient {
         let call = self.http.post(Operation::Completion, jwt, &segments)?.json(request)?;
         self.http.deliver(call.timeout(self.http.timeouts.long)).await
     }
+}
+
+/// Refuses an identity that no later request could carry: a host that kept it would never be heard again.
+fn usable(operation: Operation, answer: RegisterResponse) -> Result<RegisterResponse, ClientError> {
+    let (worker, token) = (&answer.worker_id, &answer.runtime_token);
+    if worker.is_empty() {
+        return Err(missing(operation, "workerId"));
+    }
+    if worker.len() > MAX_WORKER_ID || matches!(worker.as_str(), "." | "..") {
+        return Err(unfit(operation, "workerId"));
+    }
+    if token.expose().len() > MAX_TOKEN || crate::http::bearer(operation, token).is_err() {
+        return Err(unfit(operation, "runtimeToken"));
+    }
+    Ok(answer)
+}
+
+fn unfit(operation: Operation, field: &str) -> ClientError {
+    let source = serde_json::Error::custom(format_args!("{field} is not one that a request could carry"));
+    ClientError::Decode { operation, source }
 }
 
 fn missing(operation: Operation, field: &str) -> ClientError {

@@ -82,4 +82,35 @@ mod tests {
         let both: RegisterRequest = serde_json::from_str(r#"{"capacity":2,"maxConcurrency":4}"#).unwrap();
         assert_eq!(both.effective_capacity(), 2);
     }
+
+    #[test]
+    fn one_bad_mutation_leaves_its_neighbours() {
+        let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
+        let json = format!(
+            r#"{{"acknowledged":true,"hostStatus":{deep},"pendingMutations":[{{"op":"x"}},7,{{"id":"deep","op":"x","params":{deep}}},
+            {{"id":"no-op"}},{{"id":"m","op":"session.kill","params":{{"sessionId":"s"}}}}]}}"#
+        );
+        let answer: HeartbeatResponse = serde_json::from_str(&json).unwrap();
+        let read: Vec<_> = answer.pending_mutations.iter().map(|m| (m.id.as_str(), m.op.as_str())).collect();
+        assert_eq!(read, [("no-op", ""), ("m", "session.kill")]);
+        assert!(answer.acknowledged && answer.host_status.is_none());
+        let from_value: HeartbeatResponse =
+            serde_json::from_value(serde_json::json!({"pendingMutations": [{"id": "v"}], "serverTime": "now"}))
+                .unwrap();
+        assert_eq!((from_value.pending_mutations.len(), from_value.server_time.as_str()), (1, "now"));
+    }
+
+    #[test]
+    fn what_stands_beside_the_work_cannot_cost_it() {
+        let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
+        for beside in [
+            format!(r#""inboxMessages":{{"a":{deep}}}"#),
+            r#""inboxMessages":{"a":"\ud800"}"#.to_owned(),
+            format!(r#""claimedSessionIds":{deep}"#),
+        ] {
+            let json = format!(r#"{{"work":[{{"sessionId":"a","x":{deep}}}],{beside},"preClaimed":true}}"#);
+            let answer: PollResponse = serde_json::from_str(&json).unwrap();
+            assert!(answer.work.len() == 1 && answer.pre_claimed, "{beside}");
+        }
+    }
 }

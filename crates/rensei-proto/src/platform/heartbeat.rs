@@ -83,19 +83,20 @@ pub struct MutationFailure {
 #[serde(rename_all = "camelCase")]
 pub struct HeartbeatResponse {
     /// Always true.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::raw_or_default")]
     pub acknowledged: bool,
     /// Clock of the control plane, RFC 3339.
-    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::raw_or_default")]
     pub server_time: String,
     /// Work waiting for this worker.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::raw_or_default")]
     pub pending_work_count: u64,
     /// What the control plane thinks of the host.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::raw_or_default")]
     pub host_status: Option<HostStatus>,
-    /// Changes that the host should apply; each is offered until it is acknowledged.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::or_default")]
+    /// Changes that the host should apply; each is offered until it is acknowledged. One that cannot be read is left
+    /// out, so that it does not cost its neighbours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
     pub pending_mutations: Vec<PendingMutation>,
 }
 
@@ -120,6 +121,7 @@ pub struct PendingMutation {
     /// Id to acknowledge.
     pub id: String,
     /// Such as `session.kill`.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub op: String,
     /// Arguments of `op`.
     #[serde(default)]

@@ -15,16 +15,16 @@ pub struct PollResponse {
     #[serde(default, deserialize_with = "null_as_empty")]
     pub work: Vec<Box<RawValue>>,
     /// Whether the items are already claimed for this worker. When false, claim each before running it.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::raw_or_default")]
     pub pre_claimed: bool,
     /// Ids of the claimed items.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::raw_or_default")]
     pub claimed_session_ids: Vec<String>,
     /// Whether `inbox_messages` has any.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::raw_or_default")]
     pub has_inbox_messages: bool,
     /// Messages to running sessions, by session id.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::raw_or_default")]
     pub inbox_messages: Map<String, Value>,
 }
 
