@@ -3,6 +3,7 @@
 use crate::os;
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::time::Duration;
 
 /// A process, told apart from a later one with the same pid.
 ///
@@ -34,6 +35,14 @@ impl ProcessIdentity {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         os::is_running(self.pid) && Self::of(self.pid).is_ok_and(|now| now == *self)
+    }
+
+    /// How long ago the process was started, which a change of the wall clock does not touch. `None` where the system
+    /// does not say.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        let ticks = os::now_in_ticks()?.saturating_sub(self.start_time);
+        Some(Duration::from_millis(ticks.saturating_mul(1000) / os::TICKS_PER_SECOND))
     }
 
     /// Waits until [`is_alive`](Self::is_alive) is false. Works for processes that are not our children.
@@ -72,6 +81,16 @@ mod tests {
         identity.wait_gone().await;
         assert!(!identity.is_alive());
         assert!(ProcessIdentity::of(identity.pid).is_ok(), "not reaped yet, so it still has its pid");
+        child.wait().unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_is_as_old_as_it_is() {
+        let mut child = sleeper();
+        let age = ProcessIdentity::of(child.id()).unwrap().age().unwrap();
+        assert!(age < Duration::from_secs(60), "{age:?}");
+        child.kill().unwrap();
         child.wait().unwrap();
     }
 

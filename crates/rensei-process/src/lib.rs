@@ -9,6 +9,7 @@
 //! Nothing here uses `pre_exec`: it would force `fork`, which takes tens of milliseconds in a parent with a large heap,
 //! where `posix_spawn` takes half of one.
 
+mod child_file;
 mod end;
 mod group;
 mod identity;
@@ -18,8 +19,9 @@ mod os;
 pub mod output_log;
 mod spawn;
 
+pub use child_file::open_child_file;
 pub use end::End;
 pub use group::{ProcessGroup, Signal, StopOutcome};
 pub use identity::ProcessIdentity;
-pub use os::{find_by_env, kill_by_env, leads_its_group};
+pub use os::{env_values, find_by_env, kill_by_env, leads_its_group};
 pub use spawn::{GroupChild, SpawnSpec, find_program, spawn_group};

@@ -2,6 +2,7 @@
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -12,6 +13,8 @@ use tokio::io::unix::AsyncFd;
 
 /// Longest environment that is searched. The kernel allows little more.
 const MAX_ENVIRON: u64 = 8 << 20;
+/// Ticks of `/proc/<pid>/stat`: the kernel fixes them for all its users.
+pub(crate) const TICKS_PER_SECOND: u64 = 100;
 /// Pause between two looks where the kernel cannot wake us.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -90,6 +93,20 @@ pub fn find_by_env(name: &str, value: &str) -> Vec<u32> {
     found
 }
 
+/// Values that processes of this user, other than the caller, were started with for one variable. Empty on systems
+/// without `/proc`.
+#[must_use]
+pub fn env_values(name: &str) -> BTreeSet<String> {
+    let prefix = format!("{name}=");
+    let (own_uid, own_pid) = (rustix::process::geteuid().as_raw(), std::process::id());
+    let value = |pid: u32| {
+        let environ = environ(pid)?;
+        let entry = environ.split(|&byte| byte == 0).find_map(|entry| entry.strip_prefix(prefix.as_bytes()))?;
+        String::from_utf8(entry.to_vec()).ok()
+    };
+    pids().filter(|&pid| pid != own_pid && owner(pid) == Some(own_uid)).filter_map(value).collect()
+}
+
 /// Kills every process that [`find_by_env`] finds; the answer is how many there were. The process is pinned before it
 /// is looked at again, so that a pid that changed hands in between is not signalled. Where the kernel cannot pin it, or
 /// no descriptor is left, the second look alone has to do.
@@ -127,10 +144,21 @@ fn owner(pid: u32) -> Option<u32> {
 }
 
 fn has_entry(pid: u32, wanted: &[u8]) -> bool {
+    environ(pid).is_some_and(|environ| environ.split(|&byte| byte == 0).any(|entry| entry == wanted))
+}
+
+fn environ(pid: u32) -> Option<Vec<u8>> {
     let mut environ = Vec::new();
-    let read = std::fs::File::open(format!("/proc/{pid}/environ"))
-        .and_then(|file| file.take(MAX_ENVIRON).read_to_end(&mut environ));
-    read.is_ok() && environ.split(|&byte| byte == 0).any(|entry| entry == wanted)
+    let file = std::fs::File::open(format!("/proc/{pid}/environ")).ok()?;
+    file.take(MAX_ENVIRON).read_to_end(&mut environ).ok()?;
+    Some(environ)
+}
+
+/// Time since the machine was started, in the ticks of [`birth`].
+pub(crate) fn now_in_ticks() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    let (seconds, hundredths) = text.split_ascii_whitespace().next()?.split_once('.')?;
+    Some(seconds.parse::<u64>().ok()? * TICKS_PER_SECOND + hundredths.parse::<u64>().ok()?)
 }
 
 /// Waits until the process with that pid ends or `is_same` turns false.

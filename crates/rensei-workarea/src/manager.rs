@@ -88,7 +88,15 @@ impl WorkareaManager {
     /// When the file system refuses.
     pub async fn release(&self, session: &SessionId) -> Result<(), WorkareaError> {
         let path = self.path(session);
-        blocking(move || release(&path)).await
+        blocking(move || release(&path, scratch::remove)).await
+    }
+
+    /// The same at once, for start-up: the checkout is out of the way when this returns and deleted in the background.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn discard(&self, session: &SessionId) -> Result<(), WorkareaError> {
+        release(&self.path(session), scratch::remove_later)
     }
 
     /// Sessions that have a checkout, sorted.
@@ -165,7 +173,7 @@ impl WorkareaManager {
     }
 }
 
-fn release(path: &Path) -> Result<(), WorkareaError> {
+fn release(path: &Path, remove: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), WorkareaError> {
     if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(());
     }
@@ -173,7 +181,7 @@ fn release(path: &Path) -> Result<(), WorkareaError> {
         let not_ours = io::Error::new(io::ErrorKind::PermissionDenied, "it was not made for a session");
         return Err(WorkareaError::io("delete", path, not_ours));
     }
-    scratch::remove(path).map_err(|error| WorkareaError::io("delete", path, error))?;
+    remove(path).map_err(|error| WorkareaError::io("delete", path, error))?;
     Marker::forget(path);
     Ok(())
 }

@@ -19,11 +19,24 @@ pub(crate) fn building(dir: &Path) -> PathBuf {
 
 /// Removes a directory: first out of the way with a rename, then for good. Missing is fine.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    let trash = unused(dir, DELETING);
+    move_away(path)?.map_or(Ok(()), |trash| remove_tree(&trash))
+}
+
+/// Moves a directory out of the way and deletes it in the background: its name is free when this returns.
+pub(crate) fn remove_later(path: &Path) -> io::Result<()> {
+    let Some(trash) = move_away(path)? else { return Ok(()) };
+    let deleter = std::thread::Builder::new().name("workarea-delete".to_owned());
+    // Without a thread the next start of a host sweeps it.
+    let _handle = deleter.spawn(move || remove_tree(&trash))?;
+    Ok(())
+}
+
+/// Where a directory has gone; none when there was none.
+fn move_away(path: &Path) -> io::Result<Option<PathBuf>> {
+    let trash = unused(path.parent().unwrap_or(Path::new("/")), DELETING);
     match std::fs::rename(path, &trash) {
-        Ok(()) => remove_tree(&trash),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(()) => Ok(Some(trash)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,11 +1,9 @@
 //! The last lines of a log, read from its end.
 
 use super::plain_line;
-use rustix::fs::OFlags;
+use crate::open_child_file;
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Least and most that is read, in bytes.
@@ -44,20 +42,12 @@ fn window_size(max_lines: usize, max_line_bytes: usize) -> u64 {
 
 /// The last bytes of a file, and whether they are all of it.
 fn read_end(path: &Path, size: u64) -> io::Result<(Vec<u8>, bool)> {
-    let mut file = open(path)?;
+    let mut file = open_child_file(path)?;
     let start = file.metadata()?.len().saturating_sub(size);
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(size).read_to_end(&mut bytes)?;
     Ok((bytes, start == 0))
-}
-
-/// Opens what a child may have put in the log's place: a symlink is refused, and a pipe must not make anyone wait for
-/// its writer.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("the log is not a file")) }
 }
 
 /// Text of one line: its beginning when that is known, else its end.

@@ -161,6 +161,19 @@ async fn acquire_is_idempotent_and_release_is_too() {
 }
 
 #[tokio::test]
+async fn a_discarded_checkout_is_out_of_the_way_at_once() {
+    let fixture = Fixture::new();
+    let manager = fixture.manager();
+    let first = manager.acquire(&id("s1"), fixture.request("")).await.unwrap();
+    std::fs::write(Path::new(&first.path).join("work"), "x").unwrap();
+    manager.discard(&id("s1")).unwrap();
+    manager.discard(&id("s1")).unwrap();
+    assert!(manager.list().unwrap().is_empty());
+    let anew = manager.acquire(&id("s1"), fixture.request("")).await.unwrap();
+    assert!(!Path::new(&anew.path).join("work").exists());
+}
+
+#[tokio::test]
 async fn only_what_was_made_here_is_deleted() {
     let fixture = Fixture::new();
     let manager = fixture.manager();

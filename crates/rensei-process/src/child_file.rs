@@ -1,0 +1,36 @@
+//! Files in a directory that a child may write to.
+
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Opens a file that a child may have replaced: a symlink is refused, and a pipe must not make anyone wait for its
+/// writer.
+///
+/// # Errors
+/// When there is no regular file of that name, or the system refuses.
+pub fn open_child_file(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_opened_and_nothing_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link, pipe) = (dir.path().join("file"), dir.path().join("link"), dir.path().join("pipe"));
+        std::fs::write(&file, "x").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(open_child_file(&file).is_ok());
+        for refused in [&link, &pipe, &dir.path().to_owned(), &dir.path().join("missing")] {
+            assert!(open_child_file(refused).is_err(), "{}", refused.display());
+        }
+    }
+}
