@@ -49,6 +49,21 @@ pub(crate) fn count(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
+/// A repository's place, cleaned, without the user and password that a URL may hold: screens are shared, and pages land
+/// in bug reports.
+pub(crate) fn place(repository: &str) -> Cow<'_, str> {
+    let repository = clean(repository);
+    let Some((scheme, rest)) = repository.split_once("://") else { return repository };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        // A name alone is how ssh is told whom to be.
+        Some((user, _)) if user.contains(':') || scheme.starts_with("http") => {
+            Cow::Owned(format!("{scheme}://***{}", &rest[user.len()..]))
+        }
+        _ => repository,
+    }
+}
+
 /// A word for a POSIX shell.
 pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:=@%,".contains(c);
@@ -62,6 +77,22 @@ pub(crate) fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_keep_no_secrets() {
+        for (given, shown) in [
+            ("https://bob:pw@h.example/a/b.git", "https://***@h.example/a/b.git"),
+            ("https://token@h.example/a@b", "https://***@h.example/a@b"),
+            ("http://a:p@ss@h:1/x", "http://***@h:1/x"),
+            ("ssh://git:pw@h/x", "ssh://***@h/x"),
+            ("ssh://git@h/x", "ssh://git@h/x"),
+            ("git@h:a/b", "git@h:a/b"),
+            ("https://h.example/a@b", "https://h.example/a@b"),
+            ("/srv/a@b", "/srv/a@b"),
+        ] {
+            assert_eq!(place(given), shown, "{given}");
+        }
+    }
 
     #[test]
     fn control_sequences_do_not_reach_the_terminal() {

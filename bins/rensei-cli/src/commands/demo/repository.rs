@@ -71,7 +71,7 @@ impl Repository {
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Made(_) => "a small one, made for this demo".to_owned(),
-            Self::Local { url, .. } | Self::Remote { url, .. } => url.clone(),
+            Self::Local { url, .. } | Self::Remote { url, .. } => text::place(url).into_owned(),
         }
     }
 

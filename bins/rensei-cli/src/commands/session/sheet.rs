@@ -80,7 +80,7 @@ fn waiting(session: &Session) -> Option<String> {
 }
 
 fn from(repository: &str, r#ref: &str) -> String {
-    let repository = text::clean(repository);
+    let repository = text::place(repository);
     if r#ref.is_empty() { repository.into_owned() } else { format!("{repository} at {}", text::clean(r#ref)) }
 }
 
