@@ -64,6 +64,35 @@ impl AcceptError {
         }
     }
 
+    /// Whether the host is the reason and not the session: another host, or this one later, may take it.
+    #[must_use]
+    pub const fn is_host_fault(&self) -> bool {
+        match self {
+            Self::InvalidEnv { .. } | Self::NotAllowed { .. } => false,
+            Self::NotRunning { .. }
+            | Self::Duplicate { .. }
+            | Self::Full { .. }
+            | Self::Prepare(_)
+            | Self::Hook(_)
+            | Self::HookTimedOut { .. }
+            | Self::Spawn(_) => true,
+        }
+    }
+
+    /// Whether the next session would fare no better: something on this host is broken.
+    #[must_use]
+    pub const fn is_trouble(&self) -> bool {
+        match self {
+            Self::Prepare(_) | Self::HookTimedOut { .. } | Self::Spawn(_) => true,
+            Self::InvalidEnv { .. }
+            | Self::NotAllowed { .. }
+            | Self::NotRunning { .. }
+            | Self::Duplicate { .. }
+            | Self::Full { .. }
+            | Self::Hook(_) => false,
+        }
+    }
+
     /// The next step for a person.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

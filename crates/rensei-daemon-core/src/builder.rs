@@ -11,18 +11,19 @@ use crate::host::Host;
 use crate::lifecycle::Lifecycle;
 use crate::link::{Link, LinkParts};
 use crate::serving::Serving;
-use crate::sessions::{EnvironmentParts, SessionParts, Sessions};
+use crate::sessions::{EnvironmentParts, SessionParts, Sessions, holds};
 use crate::state::{StateDir, StateError, StateLock};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
 use rensei_platform_client::{ClientError, PlatformClient};
-use rensei_proto::SessionSpec;
+use rensei_proto::{Secret, SessionSpec};
 use rensei_proto::platform::RegisterRequest;
 use rensei_workarea::{GitEnvironment, WorkareaManager};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -160,7 +161,7 @@ impl DaemonBuilder {
         let state = StateDir::open(self.state_root.clone()).map_err(BuildError::State)?;
         let lock = state.lock().map_err(BuildError::State)?;
         let link = self.link(&config, &state)?.map(Arc::new);
-        let git = GitEnvironment::new(git_environment(&self.environment));
+        let git = GitEnvironment::new(git_environment(&self.environment, &secrets(&config)));
         let workareas = WorkareaManager::new(state.root(), git);
         Ok(PreparedDaemon { builder: self, config, state, lock, link, workareas })
     }
@@ -210,10 +211,16 @@ impl DaemonBuilder {
     }
 }
 
+/// What nobody but the daemon may have.
+fn secrets(config: &Config) -> Vec<Secret> {
+    config.orchestrator.iter().filter_map(|orchestrator| orchestrator.auth_token.clone()).collect()
+}
+
 /// Git sees the user's environment, but none of the host's own variables.
-fn git_environment(environment: &BTreeMap<String, String>) -> BTreeMap<OsString, OsString> {
+fn git_environment(environment: &BTreeMap<String, String>, secrets: &[Secret]) -> BTreeMap<OsString, OsString> {
     let ours = |name: &str| name.starts_with("RENSEI_") || name.starts_with("DONMAI_") || name == "WORKER_API_KEY";
-    environment.iter().filter(|(name, _)| !ours(name)).map(|(k, v)| (k.into(), v.into())).collect()
+    let theirs = environment.iter().filter(|(name, value)| !ours(name) && !holds(value, secrets));
+    theirs.map(|(k, v)| (k.into(), v.into())).collect()
 }
 
 /// A daemon that holds its state and lacks only the address of its control API.
@@ -250,6 +257,7 @@ impl PreparedDaemon {
             pre_spawn: builder.pre_spawn,
             events: EventBus::new(),
             environment: EnvironmentParts {
+                secrets: secrets(&config),
                 inherited: builder.environment,
                 base: builder.base_environment,
                 control_url: control_url.to_owned(),
@@ -265,6 +273,7 @@ impl PreparedDaemon {
             serving,
             started: Instant::now(),
             lifecycle,
+            adopted: AtomicBool::new(false),
             sessions,
             link,
             tasks,

@@ -11,6 +11,7 @@ use crate::state::StateLock;
 use crate::supervisor::keep_running;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -55,6 +56,7 @@ impl Daemon {
     /// returns: workers use it to the end.
     pub async fn run(self) -> Finished {
         self.host.sessions.adopt().await;
+        self.host.adopted.store(true, Ordering::Release);
         // Refused only when a stop came first, which the loop below then sees.
         let _phase = self.host.lifecycle.apply(Action::Started);
         let mut lanes = self.start_lanes();
@@ -75,6 +77,8 @@ impl Daemon {
         let (host, incidents) = (&self.host, || self.host.incidents.clone());
         let sessions = Arc::clone(&host.sessions);
         lanes.spawn(keep_running(incidents(), "output", move || Arc::clone(&sessions).follow_output()));
+        let sessions = Arc::clone(&host.sessions);
+        lanes.spawn(keep_running(incidents(), "sweep", move || Arc::clone(&sessions).sweep()));
         if let Some(link) = &host.link {
             let pulse = Arc::new(watch::Sender::new(Pulse::default()));
             let (owner, own_link, receiver) = (Arc::clone(host), Arc::clone(link), pulse.subscribe());

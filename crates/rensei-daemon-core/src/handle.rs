@@ -14,6 +14,7 @@ use rensei_workarea::WorkareaError;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Cloneable front of a running daemon.
@@ -101,7 +102,7 @@ impl DaemonHandle {
     /// Whether start-up is complete. Before that every route but `/healthz` answers 503.
     #[must_use]
     pub fn is_started(&self) -> bool {
-        self.host.lifecycle.phase() != Phase::Starting
+        self.host.adopted.load(Ordering::Acquire)
     }
 
     /// Who may call the control API.

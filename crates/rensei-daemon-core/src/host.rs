@@ -11,6 +11,7 @@ use crate::tasks::Tasks;
 use rensei_proto::control::SessionHandle;
 use rensei_proto::{SessionDetail, SessionSpec};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::time::Instant;
 
 /// Shared parts and settings.
@@ -21,6 +22,8 @@ pub(crate) struct Host {
     pub(crate) serving: Arc<Serving>,
     pub(crate) started: Instant,
     pub(crate) lifecycle: Lifecycle,
+    /// Whether what a predecessor left is taken over, so that workers can be answered.
+    pub(crate) adopted: AtomicBool,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) link: Option<Arc<Link>>,
     pub(crate) tasks: Tasks,

@@ -82,7 +82,7 @@ impl Link {
             match self.register().await {
                 Ok(_credentials) => return,
                 Err(error) => {
-                    let delay = error.retry_after().or_else(|| delays.next()).unwrap_or(REGISTER_SPACING);
+                    let delay = patience(&error).or_else(|| delays.next()).unwrap_or(REGISTER_SPACING);
                     tracing::warn!(error = chain(&error), retry_in_ms = millis(delay), "registration failed");
                     self.note_failure(&error);
                     tokio::time::sleep(delay).await;
@@ -221,15 +221,27 @@ impl Link {
     }
 }
 
+/// Longest pause between two tries.
+pub(crate) const MAX_DELAY: Duration = Duration::from_secs(60);
+/// Longest pause that a control plane may ask for.
+const MAX_PATIENCE: Duration = Duration::from_secs(300);
+
+/// The pause that the control plane asked for, within reason.
+pub(crate) fn patience(error: &ClientError) -> Option<Duration> {
+    error.retry_after().map(|asked| asked.min(MAX_PATIENCE))
+}
+
 /// Retry delays of all lanes: exponential with jitter, 1 s to 60 s.
 pub(crate) fn backoff() -> impl Iterator<Item = Duration> + Send {
     use backon::BackoffBuilder as _;
     backon::ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(Duration::from_secs(60))
+        .with_max_delay(MAX_DELAY)
         .with_jitter()
         .without_max_times()
         .build()
+        // The jitter comes on top of the delay.
+        .map(|delay| delay.min(MAX_DELAY))
 }
 
 /// What is left of a token by this machine's clock. `None` when unknown, or when the clocks plainly disagree: then the

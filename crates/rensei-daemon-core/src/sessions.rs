@@ -10,9 +10,10 @@ mod output;
 mod record;
 mod report;
 mod start;
+mod sweep;
 mod table;
 
-pub(crate) use environment::EnvironmentParts;
+pub(crate) use environment::{EnvironmentParts, holds};
 pub(crate) use table::StopCause;
 
 use crate::accept::AcceptError;
@@ -34,7 +35,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use table::Table;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long a stopped worker has between TERM and KILL.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -78,6 +79,8 @@ pub(crate) struct Sessions {
     table: Mutex<Table>,
     /// Live sessions, for those who wait for a slot or for the last end.
     live: watch::Sender<usize>,
+    /// A session has ended.
+    sweep: Notify,
 }
 
 /// What a heartbeat says of the host's sessions.
@@ -89,7 +92,7 @@ pub(crate) struct Held {
 
 impl Sessions {
     pub(crate) fn new(parts: SessionParts) -> Arc<Self> {
-        Arc::new(Self { parts, table: Mutex::default(), live: watch::Sender::new(0) })
+        Arc::new(Self { parts, table: Mutex::default(), live: watch::Sender::new(0), sweep: Notify::new() })
     }
 
     /// Runs `change` on the table and tells waiters when the number of live sessions changed.
@@ -135,6 +138,11 @@ impl Sessions {
         self.with_table(|table| table.entry(id).map(|entry| entry.detail.attempt))
     }
 
+    /// Whether the session's process runs, or is about to.
+    pub(crate) fn is_live(&self, id: &SessionId) -> bool {
+        self.with_table(|table| table.live_entry(id).is_some())
+    }
+
     pub(crate) fn has_free_slot(&self) -> bool {
         self.live_count() < self.parts.serving.max_sessions()
     }
@@ -160,7 +168,7 @@ impl Sessions {
     /// The worker's view of a live session, with the current credentials.
     pub(crate) fn detail(&self, id: &SessionId) -> Option<SessionDetail> {
         let (mut detail, origin) =
-            self.with_table(|table| table.entry(id).map(|entry| (entry.detail.clone(), entry.origin)))?;
+            self.with_table(|table| table.live_entry(id).map(|entry| (entry.detail.clone(), entry.origin)))?;
         if origin == Origin::Platform
             && let Some(link) = &self.parts.link
         {
@@ -188,9 +196,12 @@ impl Sessions {
         })
     }
 
-    /// The control plane gave the session to somebody else.
+    /// The control plane gave the session to somebody else. A local session of that id is nobody else's.
     pub(crate) fn lease_lost(&self, id: &SessionId) {
-        self.signal_stop(id, StopCause::LeaseLost);
+        let ours = self.with_table(|table| table.entry(id).is_some_and(|entry| entry.origin == Origin::Platform));
+        if ours {
+            self.signal_stop(id, StopCause::LeaseLost);
+        }
     }
 
     fn signal_stop(&self, id: &SessionId, cause: StopCause) -> bool {
@@ -237,7 +248,7 @@ impl Sessions {
             "workarea acquired"
         );
         // The session may have ended meanwhile; then nobody else would give the workarea back.
-        if self.attempt(id).is_none() {
+        if !self.is_live(id) {
             self.release_workarea(id).await;
             return Err(AcquireError::UnknownSession);
         }
@@ -267,6 +278,11 @@ impl Sessions {
     /// Takes over what a predecessor left. Must be complete before the first accept.
     pub(crate) async fn adopt(self: &Arc<Self>) {
         adopt::adopt(self).await;
+    }
+
+    /// Ends what outlives its session, until dropped.
+    pub(crate) async fn sweep(self: Arc<Self>) {
+        sweep::sweep(&self).await;
     }
 
     /// Carries output into the log and keeps it within bounds, until dropped.

@@ -8,10 +8,11 @@ use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::{JoinError, JoinHandle};
 
-/// Panics of a daemon's tasks, for its operator.
+/// What is wrong with the daemon itself, for its operator.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Incidents {
     last: Arc<Mutex<Option<String>>>,
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Incidents {
@@ -21,9 +22,21 @@ impl Incidents {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
-    /// The last one.
+    /// Something on this host is broken.
+    pub(crate) fn trouble(&self, text: &str) {
+        tracing::error!(event = "trouble", "{text}");
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+    }
+
+    /// It works again.
+    pub(crate) fn no_trouble(&self) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What is broken now, else the last panic.
     pub(crate) fn last(&self) -> Option<String> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let read = |slot: &Mutex<Option<String>>| slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        read(&self.trouble).or_else(|| read(&self.last))
     }
 }
 

@@ -178,8 +178,8 @@ async fn capacity_and_projects_change_while_sessions_run() {
 async fn nothing_of_a_session_outlives_it() {
     let dir = tempfile::tempdir().unwrap();
     let host = start(dir.path()).await;
-    // Leaves one child in its group, then ends well.
-    host.post("tidy", "sleep 300 & exit 0").await.unwrap();
+    // Leaves one child in its group and one outside, then ends well.
+    host.post("tidy", "sleep 300 & setsid sleep 300 & exit 0").await.unwrap();
     // Leaves one in another session, ignores TERM, and has to be killed.
     host.post("wild", "setsid sleep 300 & trap '' TERM; echo up; while :; do sleep 0.1; done").await.unwrap();
     assert_eq!(host.ended("tidy").await.state, SessionState::Completed);
@@ -188,6 +188,32 @@ async fn nothing_of_a_session_outlives_it() {
     assert!(host.handle.stop_session(&id("wild"), None).unwrap().stopped);
     assert_eq!(host.ended("wild").await.signal, Some(9));
     until(|| (marked("tidy").is_empty() && marked("wild").is_empty()).then_some(())).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_a_worker_replaced_hold_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    let script =
+        "cd $RENSEI_SESSION_DIR; for f in output.log outcome.json stop.json; do rm -f $f; mkfifo $f; done; sleep 0.6";
+    for id in ["pipes-1", "pipes-2", "pipes-3"] {
+        host.post(id, script).await.unwrap();
+    }
+    for id in ["pipes-1", "pipes-2", "pipes-3"] {
+        assert_eq!(host.ended(id).await.state, SessionState::Completed);
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_session_gets_nothing_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    host.post("over", "true").await.unwrap();
+    host.ended("over").await;
+    assert!(host.handle.session_detail(&id("over")).is_none());
+    assert!(host.handle.acquire_workarea(&id("over")).await.is_err());
     host.stop().await;
 }
 

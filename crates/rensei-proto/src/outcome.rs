@@ -49,6 +49,21 @@ pub struct Outcome {
     pub reported: bool,
 }
 
+/// Name of the file in the session's directory in which the daemon says why it ends a worker, before it does.
+pub const STOP_FILE: &str = "stop.json";
+
+/// Why the daemon ends a session, so that its worker reports the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StopNotice {
+    /// `stopped`, or `failed` for a session that ran too long.
+    pub status: SessionStatus,
+    /// The outcome's `failureMode`.
+    pub failure_mode: String,
+    /// The outcome's `error`.
+    pub reason: String,
+}
+
 /// Traces of a session's work.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -7,7 +7,7 @@ use crate::runtime::Failure;
 use crate::text;
 use rensei_proto::SessionStatus;
 use rensei_proto::control::Workarea;
-use rensei_proto::outcome::{DiffStat, SessionResult};
+use rensei_proto::outcome::{DiffStat, SessionResult, StopNotice};
 
 /// State of the repository at the session's end.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -68,7 +68,8 @@ impl Conclusion {
     pub(crate) fn interrupted(interrupt: Interrupt) -> Self {
         let stopped = |message| Self::new(SessionStatus::Stopped, Some(Failure { mode: "stopped", message }));
         match interrupt {
-            Interrupt::Shutdown => stopped("stopped by the host".to_owned()),
+            Interrupt::Shutdown { notice: None } => stopped("stopped by the host".to_owned()),
+            Interrupt::Shutdown { notice: Some(notice) } => Self::noticed(notice),
             Interrupt::Stop { reason } => stopped(match reason.as_deref().map(str::trim) {
                 None | Some("") => "stopped by an operator".to_owned(),
                 Some(why) => format!("stopped by an operator: {why}"),
@@ -78,6 +79,18 @@ impl Conclusion {
                 Self { lost: true, ..Self::failed(Failure { mode: "lost-ownership", message }) }
             }
         }
+    }
+
+    /// The daemon ended it and said why.
+    fn noticed(notice: StopNotice) -> Self {
+        let mode = match notice.failure_mode.as_str() {
+            "timeout" => "timeout",
+            "lost-ownership" => "lost-ownership",
+            _ => "stopped",
+        };
+        let status = if mode == "stopped" { SessionStatus::Stopped } else { SessionStatus::Failed };
+        let lost = mode == "lost-ownership";
+        Self { lost, ..Self::new(status, Some(Failure { mode, message: notice.reason })) }
     }
 
     /// Adds where it ran.
@@ -153,7 +166,7 @@ mod tests {
                 Conclusion::failed(failure()).with(pushed),
                 "Session failed: agent exited with exit code 3; 1 file changed, pushed agent/s1",
             ),
-            (Conclusion::interrupted(Interrupt::Shutdown), "Session stopped by the host"),
+            (Conclusion::interrupted(Interrupt::Shutdown { notice: None }), "Session stopped by the host"),
             (
                 Conclusion::interrupted(Interrupt::Stop { reason: Some("wrong branch".into()) }),
                 "Session stopped by an operator: wrong branch",

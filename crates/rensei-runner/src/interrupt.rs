@@ -1,5 +1,6 @@
 //! Reasons from outside to end a session early.
 
+use rensei_proto::outcome::StopNotice;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -11,7 +12,10 @@ const SAME_SIGNAL: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Interrupt {
     /// The worker was told to end.
-    Shutdown,
+    Shutdown {
+        /// Why, if the daemon left word.
+        notice: Option<StopNotice>,
+    },
     /// An operator asked for the session to end.
     Stop {
         /// Why, if they said so.
@@ -79,13 +83,13 @@ mod tests {
     async fn the_first_one_counts_unless_the_session_is_lost() {
         let interrupts = Interrupts::new();
         assert_eq!(interrupts.guard(async { 7 }).await, Ok(7));
-        interrupts.raise(Interrupt::Shutdown);
+        interrupts.raise(Interrupt::Shutdown { notice: None });
         interrupts.raise(Interrupt::Stop { reason: None });
-        assert_eq!(interrupts.wait().await, Interrupt::Shutdown);
-        assert_eq!(interrupts.guard(async { 7 }).await, Err(Interrupt::Shutdown));
+        assert_eq!(interrupts.wait().await, Interrupt::Shutdown { notice: None });
+        assert_eq!(interrupts.guard(async { 7 }).await, Err(Interrupt::Shutdown { notice: None }));
         let lost = Interrupt::LostOwnership { reason: "gone".into() };
         interrupts.raise(lost.clone());
-        interrupts.raise(Interrupt::Shutdown);
+        interrupts.raise(Interrupt::Shutdown { notice: None });
         assert_eq!(interrupts.wait().await, lost);
     }
 }

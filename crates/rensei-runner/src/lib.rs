@@ -32,6 +32,7 @@ mod drive;
 mod interrupt;
 mod lease;
 mod link;
+mod notice;
 mod options;
 mod outcome_file;
 mod preflight;

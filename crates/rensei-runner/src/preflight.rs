@@ -96,8 +96,7 @@ impl PreflightError {
 pub(crate) async fn prepare(options: RunOptions, interrupts: &Interrupts) -> Result<Prepared, Finished> {
     let start = Start::now();
     let id = session_id(&options.session_id).map_err(|error| finished(&error, None))?;
-    let dir = options.session_dir.clone().or_else(|| variable(&options.env, "SESSION_DIR").map(PathBuf::from));
-    let file = OutcomeFile::in_dir(dir);
+    let file = OutcomeFile::in_dir(session_dir(&options));
     let fetched = fetch(&id, &options.daemon_url, interrupts).await;
     let (detail, link, workarea) = fetched.map_err(|error| {
         let outcome = outcome(&id, &error, start);
@@ -105,6 +104,11 @@ pub(crate) async fn prepare(options: RunOptions, interrupts: &Interrupts) -> Res
         finished(&error, Some(outcome))
     })?;
     Ok(Prepared { detail, link, workarea, file, env: options.env, raw_output: options.raw_output, start })
+}
+
+/// Where the worker and its daemon leave files for each other.
+pub(crate) fn session_dir(options: &RunOptions) -> Option<PathBuf> {
+    options.session_dir.clone().or_else(|| variable(&options.env, "SESSION_DIR").map(PathBuf::from))
 }
 
 fn session_id(text: &str) -> Result<SessionId, PreflightError> {

@@ -4,7 +4,7 @@ use crate::conclusion::Conclusion;
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::options::{Finished, RunOptions};
 use crate::preflight::{self, Start};
-use crate::{report, session};
+use crate::{notice, report, session};
 use rensei_proto::outcome::Outcome;
 use rensei_proto::{SessionDetail, SessionStatus};
 
@@ -12,15 +12,16 @@ use rensei_proto::{SessionDetail, SessionStatus};
 /// and reports the result.
 ///
 /// `shutdown` resolves when the worker is to end (SIGTERM, SIGINT): the agent is stopped, nothing is pushed, and the
-/// session ends as `stopped`. The report still goes out. Must be called within a tokio runtime.
+/// session ends as `stopped`, or as the daemon's notice in the session's directory says. The report still goes out. Must be called within a tokio runtime.
 pub async fn run(options: RunOptions, shutdown: impl Future<Output = ()>) -> Finished {
     let interrupts = Interrupts::new();
+    let dir = preflight::session_dir(&options);
     let worker = work(options, interrupts.clone());
     let (mut worker, mut shutdown) = (std::pin::pin!(worker), std::pin::pin!(shutdown));
     tokio::select! {
         // Both are pinned outside; the worker goes on below where it was.
         finished = &mut worker => return finished,
-        () = &mut shutdown => interrupts.raise(Interrupt::Shutdown),
+        () = &mut shutdown => interrupts.raise(Interrupt::Shutdown { notice: dir.as_deref().and_then(notice::read) }),
     }
     worker.await
 }

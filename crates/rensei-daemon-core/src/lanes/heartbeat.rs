@@ -4,7 +4,7 @@ use crate::allowlist;
 use crate::errors::chain;
 use crate::host::Host;
 use crate::lifecycle::Phase;
-use crate::link::{Link, backoff};
+use crate::link::{Link, backoff, patience};
 use rensei_platform_client::ClientError;
 use rensei_proto::SessionId;
 use rensei_proto::platform::{
@@ -58,7 +58,7 @@ impl HeartbeatLane {
                 }
                 Err(error) => {
                     self.link.note_failure(&error);
-                    let delay = error.retry_after().or_else(|| delays.next()).unwrap_or(current.heartbeat_interval);
+                    let delay = patience(&error).or_else(|| delays.next()).unwrap_or(current.heartbeat_interval);
                     tracing::warn!(error = chain(&error), "heartbeat failed");
                     delay.min(current.heartbeat_interval)
                 }

@@ -6,7 +6,7 @@ use crate::allowlist;
 use crate::errors::chain;
 use crate::host::Host;
 use crate::lifecycle::Phase;
-use crate::link::{Link, backoff};
+use crate::link::{Link, backoff, patience};
 use rensei_platform_client::ClientError;
 use rensei_proto::SessionId;
 use rensei_proto::platform::{ClaimRequest, NackRequest, PollItem, PollResponse};
@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How long the control plane may hold a poll.
 const LONG_POLL: Duration = Duration::from_secs(25);
@@ -27,6 +28,26 @@ pub(crate) struct PollLane {
     pub(crate) host: Arc<Host>,
     pub(crate) link: Arc<Link>,
     pub(crate) pulse: watch::Receiver<Pulse>,
+}
+
+/// A poll that was answered sooner than this, with nothing, was not held.
+const HELD: Duration = Duration::from_secs(1);
+
+/// What became of the items of one poll.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Why this host could not start one, for reasons of its own.
+    trouble: Option<String>,
+}
+
+/// An item that goes back.
+#[derive(Debug)]
+struct Refused {
+    id: SessionId,
+    attempt: Option<u64>,
+    work: Box<RawValue>,
+    reason: String,
+    host_fault: bool,
 }
 
 /// The id of an item that is otherwise unreadable.
@@ -44,24 +65,37 @@ impl PollLane {
         let mut delays = backoff();
         loop {
             self.until_work_is_wanted().await;
-            match self.poll().await {
+            let asked = Instant::now();
+            let pause = match self.poll().await {
                 Ok(answer) => {
-                    delays = backoff();
-                    let got_work = !answer.work.is_empty();
-                    self.take(answer).await;
-                    let current = self.link.cell.available().await;
-                    if !current.long_poll && !got_work {
-                        tokio::time::sleep(current.poll_interval).await;
+                    let nothing = answer.work.is_empty();
+                    match self.take(answer).await.trouble {
+                        // A host that cannot start anything would only hold the queue up.
+                        Some(trouble) => {
+                            self.host.incidents.trouble(&trouble);
+                            delays.next()
+                        }
+                        None => {
+                            delays = backoff();
+                            self.pause_after(nothing, asked).await
+                        }
                     }
                 }
                 Err(error) => {
-                    let delay = error.retry_after().or_else(|| delays.next()).unwrap_or(LONG_POLL);
                     tracing::warn!(error = chain(&error), "poll failed");
                     self.link.note_failure(&error);
-                    tokio::time::sleep(delay).await;
+                    patience(&error).or_else(|| delays.next())
                 }
-            }
+            };
+            tokio::time::sleep(pause.unwrap_or_default()).await;
         }
+    }
+
+    /// Without long polls the interval paces the lane; with them only an empty answer that came at once does.
+    async fn pause_after(&self, nothing: bool, asked: Instant) -> Option<Duration> {
+        let current = self.link.cell.available().await;
+        let held = current.long_poll && asked.elapsed() >= HELD;
+        (nothing && !held).then(|| if current.long_poll { HELD } else { current.poll_interval })
     }
 
     /// Waits for an identity, a confirmed first beat, the running phase and a free slot, all at once.
@@ -91,17 +125,19 @@ impl PollLane {
             .await
     }
 
-    async fn take(&self, answer: PollResponse) {
+    async fn take(&self, answer: PollResponse) -> Taken {
+        let mut taken = Taken::default();
         for raw in answer.work {
             match serde_json::from_str::<PollItem>(raw.get()) {
                 Ok(item) => {
                     if answer.pre_claimed || self.claim(&item).await {
-                        self.accept(&item, raw);
+                        self.accept(&item, raw, &mut taken);
                     }
                 }
                 Err(error) => self.refuse_unreadable(raw, &error),
             }
         }
+        taken
     }
 
     async fn claim(&self, item: &PollItem) -> bool {
@@ -121,7 +157,7 @@ impl PollLane {
         }
     }
 
-    fn accept(&self, item: &PollItem, raw: Box<RawValue>) {
+    fn accept(&self, item: &PollItem, raw: Box<RawValue>, taken: &mut Taken) {
         let named = [item.repository.as_str(), item.project_name.as_str()];
         let projects = self.host.serving.projects();
         let project = named.iter().find_map(|value| allowlist::find(&projects, value));
@@ -133,8 +169,14 @@ impl PollLane {
         detail.repository.clone_from(&repository);
         detail.project_name = project.map_or_else(|| item.project_name.clone(), |project| project.id.clone());
         tracing::info!(event = "claimed", sessionId = %item.session_id, attempt = item.attempt, "claimed");
-        if let Err(error) = self.host.accept_polled(item.spec(&repository), detail) {
-            self.refuse(item, raw, &error);
+        match self.host.accept_polled(item.spec(&repository), detail) {
+            Ok(_handle) => self.host.incidents.no_trouble(),
+            Err(error) => {
+                if error.is_trouble() {
+                    taken.trouble = Some(format!("sessions cannot be started: {}", chain(&error)));
+                }
+                self.refuse(item, raw, &error);
+            }
         }
     }
 
@@ -147,19 +189,28 @@ impl PollLane {
             }
             self.host.sessions.lease_lost(&item.session_id);
         }
-        self.give_back(item.session_id.clone(), item.attempt, raw, format!("accept work failed: {}", chain(error)));
+        self.give_back(Refused {
+            id: item.session_id.clone(),
+            attempt: item.attempt,
+            work: raw,
+            reason: format!("accept work failed: {}", chain(error)),
+            host_fault: error.is_host_fault(),
+        });
     }
 
     fn refuse_unreadable(&self, raw: Box<RawValue>, error: &serde_json::Error) {
         tracing::warn!(%error, "unreadable work item");
         if let Ok(bare) = serde_json::from_str::<BareItem>(raw.get()) {
-            self.give_back(bare.session_id, bare.attempt, raw, format!("unreadable work item: {error}"));
+            let reason = format!("unreadable work item: {error}");
+            let (id, attempt) = (bare.session_id, bare.attempt);
+            self.give_back(Refused { id, attempt, work: raw, reason, host_fault: false });
         }
     }
 
     /// Nacks in the background: the next poll need not wait for it.
-    fn give_back(&self, id: SessionId, attempt: Option<u64>, work: Box<RawValue>, reason: String) {
+    fn give_back(&self, refused: Refused) {
         let link = Arc::clone(&self.link);
+        let Refused { id, attempt, work, reason, host_fault } = refused;
         self.host.tasks.spawn(async move {
             for delay in backoff().take(NACK_TRIES) {
                 let outcome = link
@@ -169,7 +220,7 @@ impl PollLane {
                             reason: reason.clone(),
                             work: work.clone(),
                             attempt,
-                            host_fault: false,
+                            host_fault,
                         };
                         let (link, id) = (&link, &id);
                         async move { link.client.nack(&credentials.token, id.as_str(), &request).await }

@@ -15,20 +15,23 @@ use super::monitor::{Ended, Monitor, Watched, conclude, forget, kill_marked, win
 use super::record::{self, Record};
 use super::table::Entry;
 use super::{MARKER, Sessions, monitor};
+use crate::errors::chain;
 use rensei_process::{ProcessIdentity, find_by_env};
 use rensei_proto::SessionId;
 use rensei_proto::control::SessionState;
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(super) async fn adopt(sessions: &Arc<Sessions>) {
-    let mut records = record::load_all(&sessions.parts.state.sessions());
+    let mut records = record::load_all(&sessions.parts.state.sessions(), |directory| {
+        // Nothing is known of such a session, so nobody would look after its processes.
+        let _killed = rensei_process::kill_by_env(MARKER, &directory.to_string_lossy());
+    });
     records.sort_by(|a, b| a.view.accepted_at.cmp(&b.view.accepted_at));
     for record in records {
         adopt_one(sessions, record).await;
     }
-    release_strays(sessions).await;
+    discard_strays(sessions);
+    sessions.sweep.notify_one();
     let adopted = sessions.live_count();
     if adopted > 0 {
         tracing::info!(event = "sessions-adopted", count = adopted, "sessions of an earlier daemon taken over");
@@ -41,7 +44,7 @@ async fn adopt_one(sessions: &Arc<Sessions>, record: Record) {
         take_over_ended(sessions, record).await;
     } else if let Some(identity) = surviving(sessions, &id, record.process.as_ref()).await {
         supervise(sessions, record, identity);
-    } else if record.process.is_none() {
+    } else if record.process.is_none() && record::read_outcome(&sessions.directory(&id), &id).is_none() {
         kill_marked(sessions, &id).await;
         tracing::info!(session_id = %id, "session never started; forgotten");
         record::remove(&sessions.directory(&id));
@@ -82,12 +85,11 @@ fn supervise(sessions: &Arc<Sessions>, mut record: Record, identity: ProcessIden
     record.view.state = SessionState::Running;
     record.view.pid = identity.pid;
     let id = record.view.session_id.clone();
-    let elapsed = elapsed_since(&record.view.accepted_at);
     tracing::info!(event = "session-adopted", session_id = %id, pid = identity.pid, "session adopted");
     insert(sessions, record);
     let monitor = sessions.with_table(|table| table.entry(&id).map(|entry| Monitor::of(sessions, entry)));
     if let Some(monitor) = monitor {
-        monitor::supervise(sessions, monitor.having_run(elapsed), Watched::Adopted(identity));
+        monitor::supervise(sessions, monitor, Watched::Adopted(identity));
     }
 }
 
@@ -102,22 +104,13 @@ fn wind_up_later(sessions: &Arc<Sessions>, id: SessionId) {
     sessions.parts.tasks.spawn(async move { wind_up(&owned, &id).await });
 }
 
-/// Wall-clock time since a record's timestamp; nothing when the clock went backwards.
-fn elapsed_since(accepted_at: &str) -> Duration {
-    let elapsed = accepted_at
-        .parse::<jiff::Timestamp>()
-        .map_or(0, |at| jiff::Timestamp::now().as_millisecond() - at.as_millisecond());
-    Duration::from_millis(u64::try_from(elapsed).unwrap_or(0))
-}
-
-/// Workareas and session directories that no session claims.
-async fn release_strays(sessions: &Sessions) {
-    let kept: HashSet<SessionId> = sessions.with_table(|table| {
-        [SessionState::Starting, SessionState::Running].into_iter().flat_map(|state| table.ids_in(state)).collect()
-    });
+/// Workareas that no session claims: out of the way at once, so that a session that comes again starts from nothing.
+fn discard_strays(sessions: &Sessions) {
     let workareas = sessions.parts.workareas.list().unwrap_or_default();
-    for stray in workareas.iter().filter(|id| !kept.contains(*id)) {
-        tracing::info!(session_id = %stray, "releasing the workarea of an ended session");
-        sessions.release_workarea(stray).await;
+    for stray in workareas.iter().filter(|id| !sessions.is_live(id)) {
+        tracing::info!(session_id = %stray, "discarding the workarea of an ended session");
+        if let Err(error) = sessions.parts.workareas.discard(stray) {
+            tracing::warn!(session_id = %stray, error = chain(&error), "workarea could not be discarded");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Environment of a worker: composed from an explicit map, so that nothing reaches it by accident.
 
-use rensei_proto::SessionSpec;
+use rensei_proto::{Secret, SessionSpec};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -32,6 +32,8 @@ pub(crate) struct EnvironmentParts {
     pub(crate) control_url: String,
     /// Control plane; empty for none.
     pub(crate) orchestrator_url: String,
+    /// The daemon's own credentials. A variable that holds one stays with the daemon, whatever its name.
+    pub(crate) secrets: Vec<Secret>,
 }
 
 /// What belongs to one session.
@@ -57,9 +59,14 @@ fn is_withheld(name: &str) -> bool {
     (ours && secret.iter().any(|suffix| name.ends_with(suffix))) || NEVER_FORWARDED.contains(&name)
 }
 
+/// Whether a value is, or contains, one of the secrets.
+pub(crate) fn holds(value: &str, secrets: &[Secret]) -> bool {
+    secrets.iter().any(|secret| !secret.is_empty() && value.contains(secret.expose()))
+}
+
 /// The complete environment: inherited, base, the session's own, and last the variables that nobody can override.
 pub(super) fn compose(parts: &EnvironmentParts, session: SessionVariables<'_>) -> BTreeMap<OsString, OsString> {
-    let inherited = parts.inherited.iter().filter(|(name, _)| !is_withheld(name));
+    let inherited = parts.inherited.iter().filter(|(name, value)| !is_withheld(name) && !holds(value, &parts.secrets));
     let mut env: BTreeMap<OsString, OsString> = inherited
         .chain(&parts.base)
         .chain(&session.spec.env)
@@ -103,10 +110,12 @@ mod tests {
                 ("WORKER_API_KEY", "w"),
                 ("GITHUB_TOKEN", "the user's own"),
                 ("RENSEI_STUB_MODE", "hang"),
+                ("MY_REGISTRATION", "token=rsp_live_by_value"),
             ]),
             base: map(&[("A", "base"), ("B", "base")]),
             control_url: "http://127.0.0.1:1".to_owned(),
             orchestrator_url: String::new(),
+            secrets: vec![Secret::from("rsp_live_by_value")],
         };
         let spec = SessionSpec {
             session_id: SessionId::parse("s1").unwrap(),
@@ -131,7 +140,9 @@ mod tests {
         assert_eq!((get("RENSEI_SESSION_ID"), get("DONMAI_SESSION_ID")), (Some("s1"), Some("s1")));
         assert_eq!(get("RENSEI_REPOSITORY"), Some("configured"));
         assert_eq!((get("GITHUB_TOKEN"), get("RENSEI_STUB_MODE")), (Some("the user's own"), Some("hang")));
-        for withheld in ["RENSEI_DAEMON_TOKEN", "DONMAI_DAEMON_JWT", "RENSEI_API_KEY", "WORKER_API_KEY"] {
+        for withheld in
+            ["RENSEI_DAEMON_TOKEN", "DONMAI_DAEMON_JWT", "RENSEI_API_KEY", "WORKER_API_KEY", "MY_REGISTRATION"]
+        {
             assert_eq!(get(withheld), None, "{withheld}");
         }
     }

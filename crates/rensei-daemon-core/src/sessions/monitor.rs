@@ -2,13 +2,13 @@
 
 use super::record::{self, OUTPUT_FILE};
 use super::table::{Entry, StopCause};
-use super::{MARKER, Origin, STOP_GRACE, Sessions, report};
+use super::{MARKER, Origin, STOP_GRACE, Sessions, output, report};
 use crate::events::SessionEvent;
 use crate::supervisor::or_else;
 use rensei_process::{End, GroupChild, ProcessGroup, ProcessIdentity, Signal, kill_by_env, output_log};
-use rensei_proto::SessionId;
-use rensei_proto::control::SessionState;
+use rensei_proto::control::{SessionState, SessionView};
 use rensei_proto::outcome::SessionResult;
+use rensei_proto::{SessionId, SessionStatus};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -34,6 +34,14 @@ impl Watched {
         ProcessGroup::of_leader(self.identity().pid)
     }
 
+    /// How long it has run; the wall clock has no part in this.
+    fn age(&self) -> Duration {
+        match self {
+            Self::Child(_) => Duration::ZERO,
+            Self::Adopted(identity) => identity.age().unwrap_or_default(),
+        }
+    }
+
     /// Cancel-safe: waiting again continues where it was.
     async fn gone(&mut self) -> Option<End> {
         match self {
@@ -53,6 +61,7 @@ pub(super) struct Monitor {
     id: SessionId,
     origin: Origin,
     stop: watch::Receiver<Option<StopCause>>,
+    /// As configured; what is left of it depends on the process's age.
     limit: Option<Duration>,
 }
 
@@ -76,27 +85,22 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// State on the wire: an end that the daemon brought about is `terminated`, unless the worker succeeded first.
-    fn state(&self, completed: bool) -> SessionState {
-        match (&self.cause, completed) {
-            (_, true) => SessionState::Completed,
-            (Some(_), false) => SessionState::Terminated,
-            (None, false) => SessionState::Failed,
+    /// State on the wire: an end that somebody asked for is `terminated`, unless the worker succeeded first.
+    fn state(&self, status: SessionStatus) -> SessionState {
+        match (&self.cause, status) {
+            (_, SessionStatus::Completed) => SessionState::Completed,
+            (Some(_), _) | (None, SessionStatus::Stopped) => SessionState::Terminated,
+            (None, _) => SessionState::Failed,
         }
     }
 
     /// Why, for people. `None` when the exit code says it all.
     pub(super) fn reason(&self) -> Option<String> {
-        Some(match &self.cause {
-            Some(StopCause::Operator { reason: Some(reason) }) => format!("stopped by an operator: {reason}"),
-            Some(StopCause::Operator { reason: None }) => "stopped by an operator".to_owned(),
-            Some(StopCause::DaemonStop) => "stopped with the daemon".to_owned(),
-            Some(StopCause::DrainDeadline) => "stopped at the end of a drain".to_owned(),
-            Some(StopCause::TimeLimit { seconds }) => format!("ran longer than maxDurationSeconds ({seconds})"),
-            Some(StopCause::LeaseLost) => "the control plane gave the session to another host".to_owned(),
-            None if self.adopted => "ended after a restart of the daemon; its exit code is not known".to_owned(),
-            None => return None,
-        })
+        match &self.cause {
+            Some(cause) => Some(cause.notice().reason),
+            None if self.adopted => Some("ended after a restart of the daemon; its exit code is not known".to_owned()),
+            None => None,
+        }
     }
 }
 
@@ -109,12 +113,6 @@ impl Monitor {
             stop: entry.stop_requests(),
             limit: entry.max_duration_seconds.map(Duration::from_secs),
         }
-    }
-
-    /// The same with what is left of the time limit after `elapsed`.
-    pub(super) fn having_run(mut self, elapsed: Duration) -> Self {
-        self.limit = self.limit.map(|limit| limit.saturating_sub(elapsed));
-        self
     }
 
     /// Runs to the very end: process gone, leftovers gone, end reported, workarea back, record final.
@@ -143,16 +141,18 @@ impl Monitor {
     async fn supervise(&mut self, process: &mut Watched) -> Ended {
         let adopted = matches!(process, Watched::Adopted(_));
         let limit = self.limit;
+        let left = limit.map(|limit| limit.saturating_sub(process.age()));
         // All three arms only wait; what they wait for stays observable when another one wins.
         let cause = tokio::select! {
             biased;
             // First, so that a process that ended by itself is not called stopped.
             end = process.gone() => return Ended { end, cause: None, adopted },
             cause = stop_requested(&mut self.stop) => cause,
-            () = expired(limit) => StopCause::TimeLimit { seconds: limit.unwrap_or_default().as_secs() },
+            () = expired(left) => StopCause::TimeLimit { seconds: limit.unwrap_or_default().as_secs() },
         };
         tracing::info!(session_id = %self.id, ?cause, "stopping session");
         let group = process.group();
+        record::leave_stop_notice(&self.sessions.directory(&self.id), &cause.notice());
         let end = stop_process(process, group).await;
         Ended { end, cause: Some(cause), adopted }
     }
@@ -174,14 +174,18 @@ async fn expired(limit: Option<Duration>) {
     }
 }
 
-/// TERM to the group, grace, KILL to the group.
+/// TERM to the group, grace, KILL to the group. A process that the kernel cannot end just now is not waited for: its
+/// marker finds it when it can.
 async fn stop_process(process: &mut Watched, group: ProcessGroup) -> Option<End> {
     signal(group, Signal::Terminate);
     match tokio::time::timeout(STOP_GRACE, process.gone()).await {
         Ok(end) => end,
         Err(_elapsed) => {
             signal(group, Signal::Kill);
-            process.gone().await
+            tokio::time::timeout(STOP_GRACE, process.gone()).await.unwrap_or_else(|_elapsed| {
+                tracing::error!(?group, "a killed process does not end");
+                None
+            })
         }
     }
 }
@@ -192,8 +196,8 @@ fn signal(group: ProcessGroup, signal: Signal) {
     }
 }
 
-/// Ends what the worker left running. Its group is always looked at; processes that moved out of the group are
-/// searched for, which costs a walk over all processes, only when the worker did not end by itself.
+/// Ends what the worker left running. Its group is looked at here; what moved out of the group is searched for at once
+/// when the worker did not end by itself, else by the next sweep, because it costs a walk over all processes.
 async fn clear_leftovers(sessions: &Sessions, id: &SessionId, group: ProcessGroup, ended: &Ended) {
     if !group.is_empty() {
         signal(group, Signal::Kill);
@@ -220,39 +224,36 @@ pub(super) async fn kill_marked(sessions: &Sessions, id: &SessionId) {
 /// Frees the slot: from here on the session counts as ended.
 pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
     let directory = sessions.directory(id);
-    let outcome = record::read_outcome(&directory, id);
-    let tail = if outcome.is_none() && !ended.end.is_some_and(End::success) { tail(sessions, id) } else { Vec::new() };
+    let left = record::read_outcome(&directory, id);
+    let tail = if left.is_none() && !ended.end.is_some_and(End::success) { tail(sessions, id) } else { Vec::new() };
     let view = sessions.with_table(|table| {
         let entry = table.entry_mut(id)?;
-        let completed = match (&outcome, ended.end) {
-            (Some(outcome), _) => outcome.status == rensei_proto::SessionStatus::Completed,
-            (None, Some(end)) => end.success(),
-            (None, None) => false,
-        };
-        let reported = entry.origin == Origin::Local || outcome.as_ref().is_some_and(|outcome| outcome.reported);
-        let outcome = outcome.or_else(|| report::derived_outcome(entry, ended, tail));
+        let outcome = left.unwrap_or_else(|| report::derived_outcome(entry, ended, tail));
+        // After a lost lease the session is somebody else's: whatever is said of it here would be wrong.
+        let lost = matches!(ended.cause, Some(StopCause::LeaseLost));
         let view = &mut entry.view;
-        view.state = ended.state(completed);
+        view.state = ended.state(outcome.status);
         view.ended_at = Some(rensei_proto::rfc3339_millis(jiff::Timestamp::now()));
         view.exit_code = ended.end.and_then(End::code);
         view.signal = ended.end.and_then(End::signal);
-        view.reason = if completed { None } else { ended.reason() };
-        view.reported = reported;
-        view.outcome = outcome;
+        view.reason = if view.state == SessionState::Completed { None } else { ended.reason() };
+        view.reported = entry.origin == Origin::Local || lost || outcome.reported;
+        view.outcome = Some(outcome);
         Some(view.clone())
     });
-    note_end(sessions, id);
-    if let Some(view) = view {
-        tracing::info!(event = "session-completed", session_id = %id, result = %view.state, "session ended");
-        sessions.parts.events.publish(SessionEvent::Ended { view });
-    }
+    let Some(view) = view else { return };
+    note_end(sessions, &view);
+    tracing::info!(event = "session-completed", session_id = %id, result = %view.state, "session ended");
+    output::bound_ended(id, &directory.join(OUTPUT_FILE));
+    sessions.parts.events.publish(SessionEvent::Ended { view });
+    sessions.sweep.notify_one();
 }
 
 /// Reports the end until it is accepted, gives the workarea back and closes the record.
 pub(super) async fn wind_up(sessions: &Arc<Sessions>, id: &SessionId) {
     let (newly_reported, ()) = tokio::join!(report::terminal(sessions, id), sessions.release_workarea(id));
-    if newly_reported {
-        note_end(sessions, id);
+    if newly_reported && let Some(view) = sessions.view(id) {
+        note_end(sessions, &view);
     }
     let forgotten = sessions.with_table(|table| table.retire(id));
     forget(sessions, forgotten).await;
@@ -273,9 +274,8 @@ fn tail(sessions: &Sessions, id: &SessionId) -> Vec<String> {
     output_log::tail_lines(&path, SessionResult::TAIL_LINES, SessionResult::TAIL_LINE_BYTES).unwrap_or_default()
 }
 
-fn note_end(sessions: &Sessions, id: &SessionId) {
-    let Some(view) = sessions.view(id) else { return };
-    if let Err(error) = record::note_end(&sessions.directory(id), &view) {
-        tracing::warn!(session_id = %id, %error, "session journal could not be written");
+fn note_end(sessions: &Sessions, view: &SessionView) {
+    if let Err(error) = record::note_end(&sessions.directory(&view.session_id), view) {
+        tracing::warn!(session_id = %view.session_id, %error, "session journal could not be written");
     }
 }

@@ -5,14 +5,13 @@
 
 use super::Sessions;
 use super::record::OUTPUT_FILE;
-use rensei_process::output_log;
+use rensei_process::{open_child_file, output_log};
 use rensei_proto::SessionId;
 use rensei_proto::control::SessionState;
 use std::collections::HashMap;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
-use std::{fs, io};
 
 const TICK: Duration = Duration::from_millis(250);
 /// Ticks between two looks at the size.
@@ -21,6 +20,9 @@ const BOUND_EVERY: u32 = 8;
 const KEEP_HEAD: u64 = 1 << 20;
 /// End of an oversized log that is kept.
 const KEEP_TAIL: u64 = 63 << 20;
+/// The same for a session that has ended.
+const KEEP_HEAD_AFTER: u64 = 1 << 20;
+const KEEP_TAIL_AFTER: u64 = 3 << 20;
 /// Bytes of one session that are carried per tick.
 const CARRY_BYTES: u64 = 16 * 1024;
 /// Lines of one session that are carried per tick.
@@ -45,21 +47,21 @@ pub(super) async fn follow(sessions: &Sessions) {
                 tracing::debug!(session_id = %id, %error, "output not carried");
             }
             if ticks.is_multiple_of(BOUND_EVERY) {
-                bound(&id, &path);
+                bound(&id, &path, KEEP_HEAD, KEEP_TAIL);
             }
         }
     }
 }
 
 fn carry(id: &SessionId, path: &Path, offset: &mut u64) -> io::Result<()> {
-    let mut file = fs::File::open(path)?;
+    let mut file = open_child_file(path)?;
     let size = file.metadata()?.len();
     if size <= *offset {
         return Ok(());
     }
     file.seek(SeekFrom::Start(*offset))?;
     let mut bytes = Vec::new();
-    file.take(CARRY_BYTES).read_to_end(&mut bytes)?;
+    file.take(CARRY_BYTES.min(size - *offset)).read_to_end(&mut bytes)?;
     // Up to the last complete line, unless one line fills the whole window.
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
     let mut carried = 0;
@@ -71,7 +73,7 @@ fn carry(id: &SessionId, path: &Path, offset: &mut u64) -> io::Result<()> {
         }
     }
     let carried = u64::try_from(carried.min(whole)).unwrap_or(u64::MAX);
-    let behind = size - *offset - carried;
+    let behind = (size - *offset).saturating_sub(carried);
     if behind > CARRY_BYTES {
         tracing::info!(event = "dropped", sessionID = %id, bytes = behind, "output is in its file only");
         *offset = size;
@@ -81,8 +83,13 @@ fn carry(id: &SessionId, path: &Path, offset: &mut u64) -> io::Result<()> {
     Ok(())
 }
 
-fn bound(id: &SessionId, path: &Path) {
-    match output_log::bound(path, KEEP_HEAD, KEEP_TAIL) {
+/// Keeps less of the output of a session that has ended: many of those are remembered.
+pub(super) fn bound_ended(id: &SessionId, path: &Path) {
+    bound(id, path, KEEP_HEAD_AFTER, KEEP_TAIL_AFTER);
+}
+
+fn bound(id: &SessionId, path: &Path, head: u64, tail: u64) {
+    match output_log::bound(path, head, tail) {
         Ok(Some(range)) => {
             tracing::warn!(event = "dropped", sessionID = %id, from = range.start, to = range.end, "output log bounded");
         }

@@ -6,9 +6,9 @@
 //! processes, and those do not survive a loss of power either.
 
 use super::{Origin, table::Entry};
-use rensei_process::ProcessIdentity;
+use rensei_process::{ProcessIdentity, open_child_file};
 use rensei_proto::control::SessionView;
-use rensei_proto::outcome::{OUTCOME_FILE, Outcome};
+use rensei_proto::outcome::{OUTCOME_FILE, Outcome, STOP_FILE, StopNotice};
 use rensei_proto::{SessionDetail, SessionId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -22,8 +22,10 @@ const RECORD_FILE: &str = "record.jsonl";
 /// Raw output of the worker.
 pub(super) const OUTPUT_FILE: &str = "output.log";
 const VERSION: u32 = 1;
-/// Largest journal or outcome that is read.
+/// Largest journal that is read.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// Largest outcome that is read: it is remembered and reported as a whole.
+const MAX_OUTCOME_BYTES: u64 = 256 * 1024;
 
 /// One line.
 #[expect(clippy::large_enum_variant, reason = "lives for one line")]
@@ -90,7 +92,7 @@ fn append(directory: &Path, line: &Line<'_>) -> io::Result<()> {
 impl Record {
     fn load(directory: &Path) -> io::Result<Self> {
         let mut text = Vec::new();
-        fs::File::open(directory.join(RECORD_FILE))?.take(MAX_BYTES).read_to_end(&mut text)?;
+        open_child_file(&directory.join(RECORD_FILE))?.take(MAX_BYTES).read_to_end(&mut text)?;
         let mut record = None;
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             if let Ok(line) = serde_json::from_slice::<Line<'_>>(line) {
@@ -117,9 +119,21 @@ impl Record {
     }
 }
 
+/// Tells the worker why it is being ended. It has ended before it could read it, or is no worker of ours: no harm.
+pub(super) fn leave_stop_notice(directory: &Path, notice: &StopNotice) {
+    let written = serde_json::to_vec(notice).map_err(io::Error::from).and_then(|json| {
+        let temporary = directory.join(".stop.tmp");
+        fs::write(&temporary, json)?;
+        fs::rename(temporary, directory.join(STOP_FILE))
+    });
+    if let Err(error) = written {
+        tracing::debug!(path = %directory.display(), %error, "stop notice could not be left");
+    }
+}
+
 /// All readable records, in no order. A damaged one is moved aside and named in the log: its session's processes are
 /// still found by their marker, but nothing more can be said about it.
-pub(super) fn load_all(sessions: &Path) -> Vec<Record> {
+pub(super) fn load_all(sessions: &Path, mut damaged: impl FnMut(&Path)) -> Vec<Record> {
     let Ok(directories) = fs::read_dir(sessions) else { return Vec::new() };
     let named = directories.flatten().filter_map(|entry| {
         let id = SessionId::parse(entry.file_name().to_str()?).ok()?;
@@ -130,7 +144,9 @@ pub(super) fn load_all(sessions: &Path) -> Vec<Record> {
             Ok(record) if record.view.session_id == id => Some(record),
             outcome => {
                 let why = outcome.err().map_or_else(|| "it names another session".to_owned(), |e| e.to_string());
+                damaged(&path);
                 let aside = path.with_file_name(format!(".damaged-{id}"));
+                remove(&aside);
                 let moved = fs::rename(&path, &aside).is_ok();
                 tracing::warn!(session_id = %id, why, moved, "session record is damaged");
                 None
@@ -155,7 +171,7 @@ pub(super) fn read_outcome(directory: &Path, id: &SessionId) -> Option<Outcome> 
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<T> {
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    open_child_file(path)?.take(MAX_OUTCOME_BYTES).read_to_end(&mut bytes)?;
     Ok(serde_json::from_slice(&bytes)?)
 }
 

@@ -7,34 +7,28 @@ use super::monitor::Ended;
 use super::table::{Entry, StopCause};
 use super::{Origin, Sessions};
 use crate::errors::chain;
-use crate::link::{Link, backoff};
+use crate::link::{Link, MAX_DELAY, backoff, patience};
 use rensei_platform_client::ClientError;
+use rensei_process::End;
 use rensei_proto::outcome::{Outcome, SessionResult};
-use rensei_proto::platform::{StatusError, StatusRequest};
+use rensei_proto::platform::{CompletionRequest, StatusError, StatusRequest};
 use rensei_proto::{SessionId, SessionStatus};
 use std::time::Duration;
 
 /// A session that ends sooner than this is only reported as ended.
 const ANNOUNCE_AFTER: Duration = Duration::from_millis(10);
 
-/// Tells that the session runs. One good try is enough: the heartbeat renews its lease and the worker reports too.
+/// Tells that the session runs, until the control plane has heard it: a claim that nobody says to run goes back to the
+/// queue. Ends with the session at the latest.
 pub(super) async fn announce_running(sessions: &Sessions, id: &SessionId) {
     tokio::time::sleep(ANNOUNCE_AFTER).await;
     let Some(link) = &sessions.parts.link else { return };
     let Some(attempt) = sessions.attempt(id) else { return };
-    for delay in backoff().take(5) {
-        let sent = send(link, id, |worker_id| StatusRequest::new(worker_id, SessionStatus::Running, attempt)).await;
-        match sent {
-            Ok(()) => return,
-            Err(error) if error.is_retryable() => tokio::time::sleep(delay).await,
-            Err(error) => {
-                tracing::debug!(session_id = %id, error = chain(&error), "running status refused");
-                if is_lease_lost(&error) {
-                    sessions.lease_lost(id);
-                }
-                return;
-            }
-        }
+    let running = |worker_id: &str| StatusRequest::new(worker_id, SessionStatus::Running, attempt);
+    if let Err(error) = until_heard(link, id, running).await
+        && is_lease_lost(&error)
+    {
+        sessions.lease_lost(id);
     }
 }
 
@@ -46,18 +40,16 @@ pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) -> bool {
     let Some(view) = sessions.view(id).filter(|view| !view.reported) else { return false };
     let (Some(link), Some(outcome)) = (&sessions.parts.link, &view.outcome) else { return false };
     let Some(attempt) = sessions.attempt(id) else { return false };
-    let mut delays = backoff();
-    loop {
-        match send(link, id, |worker_id| request(worker_id, attempt, outcome)).await {
-            Ok(()) => break,
-            Err(error) if error.is_moot() => {
-                tracing::info!(session_id = %id, error = chain(&error), "end of session was known already");
-                break;
-            }
-            Err(error) => {
-                let delay = error.retry_after().or_else(|| delays.next()).unwrap_or(Duration::from_secs(60));
-                tracing::warn!(session_id = %id, error = chain(&error), "end of session not reported yet");
-                tokio::time::sleep(delay).await;
+    complete(link, id, attempt, outcome).await;
+    if let Err(error) = until_heard(link, id, |worker_id| request(worker_id, attempt, outcome)).await {
+        if error.is_moot() {
+            tracing::info!(session_id = %id, error = chain(&error), "end of session was known already");
+        } else {
+            // What it does not like may be what the worker left; the bare end is what matters.
+            tracing::warn!(session_id = %id, error = chain(&error), "report refused; sending the bare status");
+            let bare = until_heard(link, id, |worker_id| StatusRequest::new(worker_id, outcome.status, attempt)).await;
+            if let Err(error) = bare {
+                tracing::error!(session_id = %id, error = chain(&error), "end of session refused");
             }
         }
     }
@@ -69,13 +61,43 @@ pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) -> bool {
     true
 }
 
+/// Passes the worker's summary on, once: it is for people, and the status does not wait for it.
+async fn complete(link: &Link, id: &SessionId, attempt: Option<u64>, outcome: &Outcome) {
+    let Some(summary) = outcome.summary.as_ref().filter(|summary| !summary.trim().is_empty()) else { return };
+    let sent = link
+        .call(|credentials| {
+            let worker_id = credentials.worker_id.clone();
+            let request = CompletionRequest { worker_id, attempt, summary: summary.clone() };
+            async move { link.client.completion(&credentials.token, id.as_str(), &request).await }
+        })
+        .await;
+    if let Err(error) = sent {
+        tracing::debug!(session_id = %id, error = chain(&error), "summary not passed on");
+    }
+}
+
+/// Sends a status until it is answered with anything but an outage.
+async fn until_heard(link: &Link, id: &SessionId, request: impl Fn(&str) -> StatusRequest) -> Result<(), ClientError> {
+    let mut delays = backoff();
+    loop {
+        match send(link, id, &request).await {
+            Err(error) if error.is_retryable() || error.auth_failure().is_some() => {
+                let delay = patience(&error).or_else(|| delays.next()).unwrap_or(MAX_DELAY);
+                tracing::warn!(session_id = %id, error = chain(&error), "status not heard yet");
+                tokio::time::sleep(delay).await;
+            }
+            heard => return heard,
+        }
+    }
+}
+
 /// Whether the control plane says that another attempt owns the session now.
 fn is_lease_lost(error: &ClientError) -> bool {
     use rensei_proto::ErrorBody;
     matches!(error, ClientError::Status { body, .. } if body.code.as_deref() == Some(ErrorBody::LEASE_LOST))
 }
 
-async fn send(link: &Link, id: &SessionId, request: impl Fn(&str) -> StatusRequest) -> Result<(), ClientError> {
+async fn send(link: &Link, id: &SessionId, request: &impl Fn(&str) -> StatusRequest) -> Result<(), ClientError> {
     link.call(|credentials| {
         let request = request(&credentials.worker_id);
         async move { link.client.status(&credentials.token, id.as_str(), &request).await }
@@ -93,43 +115,37 @@ fn request(worker_id: &str, attempt: Option<u64>, outcome: &Outcome) -> StatusRe
 }
 
 /// The end of a session whose worker left no outcome.
-pub(super) fn derived_outcome(entry: &Entry, ended: &Ended, output_tail: Vec<String>) -> Option<Outcome> {
+pub(super) fn derived_outcome(entry: &Entry, ended: &Ended, output_tail: Vec<String>) -> Outcome {
     let now = jiff::Timestamp::now().as_millisecond();
-    let status = match (&ended.cause, ended.end) {
-        (None | Some(_), Some(end)) if end.success() => SessionStatus::Completed,
-        (Some(StopCause::Operator { .. } | StopCause::DaemonStop | StopCause::DrainDeadline), _) => {
-            SessionStatus::Stopped
-        }
-        (Some(StopCause::TimeLimit { .. } | StopCause::LeaseLost) | None, _) => SessionStatus::Failed,
+    let notice = ended.cause.as_ref().map(StopCause::notice);
+    let completed = ended.end.is_some_and(End::success);
+    let status = match &notice {
+        _ if completed => SessionStatus::Completed,
+        Some(notice) => notice.status,
+        None => SessionStatus::Failed,
     };
-    let error = (status != SessionStatus::Completed).then(|| {
+    let error = (!completed).then(|| {
         let worker = ended.end.map_or_else(|| "worker is gone".to_owned(), |end| format!("worker ended with {end}"));
         ended.reason().map_or_else(|| worker.clone(), |reason| format!("{reason}; {worker}"))
     });
-    let failure_mode = match (&ended.cause, status) {
-        (_, SessionStatus::Completed) => None,
-        (Some(StopCause::TimeLimit { .. }), _) => Some("timeout"),
-        (Some(StopCause::LeaseLost), _) => Some("lost-ownership"),
-        (Some(_), _) => Some("stopped"),
-        (None, _) => Some("silent-exit"),
-    };
-    Some(Outcome {
+    let failure_mode = notice.map_or_else(|| "silent-exit".to_owned(), |notice| notice.failure_mode);
+    Outcome {
         version: 1,
         session_id: entry.view.session_id.clone(),
         status,
         provider_name: entry.detail.provider().to_owned(),
         worktree_path: None,
-        failure_mode: failure_mode.map(str::to_owned),
+        failure_mode: (!completed).then_some(failure_mode),
         error,
         summary: None,
         result: SessionResult {
-            exit_code: ended.end.and_then(rensei_process::End::code),
-            signal: ended.end.and_then(rensei_process::End::signal),
+            exit_code: ended.end.and_then(End::code),
+            signal: ended.end.and_then(End::signal),
             output_tail,
             ..SessionResult::default()
         },
         started_at: entry.view.accepted_at.parse::<jiff::Timestamp>().map_or(now, jiff::Timestamp::as_millisecond),
         finished_at: now,
         reported: entry.origin == Origin::Local,
-    })
+    }
 }

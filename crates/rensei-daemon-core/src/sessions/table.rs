@@ -3,8 +3,9 @@
 use super::{FORGET_BATCH, KEPT_SESSIONS, Origin};
 use crate::accept::AcceptError;
 use rensei_proto::control::{SessionHandle, SessionState, SessionView};
+use rensei_proto::outcome::StopNotice;
 use rensei_proto::platform::HeldSession;
-use rensei_proto::{SessionDetail, SessionId};
+use rensei_proto::{SessionDetail, SessionId, SessionStatus};
 use std::collections::{HashMap, VecDeque};
 use tokio::sync::watch;
 
@@ -21,6 +22,29 @@ pub(crate) enum StopCause {
     TimeLimit { seconds: u64 },
     /// The control plane gave it to another host.
     LeaseLost,
+}
+
+impl StopCause {
+    /// What the worker is told, and what is reported when it says nothing.
+    pub(crate) fn notice(&self) -> StopNotice {
+        let stopped =
+            |reason: String| StopNotice { status: SessionStatus::Stopped, failure_mode: "stopped".to_owned(), reason };
+        let failed = |mode: &str, reason: String| StopNotice {
+            status: SessionStatus::Failed,
+            failure_mode: mode.to_owned(),
+            reason,
+        };
+        match self {
+            Self::Operator { reason: Some(reason) } => stopped(format!("stopped by an operator: {reason}")),
+            Self::Operator { reason: None } => stopped("stopped by an operator".to_owned()),
+            Self::DaemonStop => stopped("stopped with the daemon".to_owned()),
+            Self::DrainDeadline => stopped("stopped at the end of a drain".to_owned()),
+            Self::TimeLimit { seconds } => failed("timeout", format!("ran longer than maxDurationSeconds ({seconds})")),
+            Self::LeaseLost => {
+                failed("lost-ownership", "the control plane gave the session to another host".to_owned())
+            }
+        }
+    }
 }
 
 /// A live session, or one whose end is being wound up.
@@ -89,6 +113,11 @@ impl Table {
 
     pub(crate) fn entry(&self, id: &SessionId) -> Option<&Entry> {
         self.entries.get(id)
+    }
+
+    /// The same, unless its process has ended.
+    pub(crate) fn live_entry(&self, id: &SessionId) -> Option<&Entry> {
+        self.entry(id).filter(|entry| !entry.view.state.is_ended())
     }
 
     pub(crate) fn entry_mut(&mut self, id: &SessionId) -> Option<&mut Entry> {
