@@ -9,6 +9,9 @@
 //! first are at most one a minute. All of it is single-flight: a lane whose rejected pair is no longer current adopts
 //! the current one.
 
+#[cfg(test)]
+mod interleavings;
+
 use crate::credentials::{CredentialCache, CredentialCell, Credentials};
 use crate::errors::chain;
 use rensei_platform_client::{AuthFailure, ClientError, PlatformClient};
@@ -24,10 +27,37 @@ const REGISTER_SPACING: Duration = Duration::from_secs(60);
 /// Clock difference worth telling the operator.
 const NOTEWORTHY_SKEW_SECONDS: i64 = 60;
 
+/// Where identities come from.
+pub(crate) trait IdentityService {
+    /// A new worker.
+    fn register(
+        &self,
+        token: &Secret,
+        request: &RegisterRequest,
+    ) -> impl Future<Output = Result<RegisterResponse, ClientError>> + Send;
+
+    /// A new token for a worker.
+    fn refresh_token(
+        &self,
+        token: &Secret,
+        worker_id: &str,
+    ) -> impl Future<Output = Result<RegisterResponse, ClientError>> + Send;
+}
+
+impl IdentityService for PlatformClient {
+    async fn register(&self, token: &Secret, request: &RegisterRequest) -> Result<RegisterResponse, ClientError> {
+        self.register(token, request).await
+    }
+
+    async fn refresh_token(&self, token: &Secret, worker_id: &str) -> Result<RegisterResponse, ClientError> {
+        self.refresh_token(token, worker_id).await
+    }
+}
+
 /// Client, identity and health of the connection.
 #[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) client: PlatformClient,
+pub(crate) struct Link<S = PlatformClient> {
+    pub(crate) client: S,
     pub(crate) cell: CredentialCell,
     pub(crate) url: String,
     registration_token: Secret,
@@ -48,16 +78,16 @@ struct Health {
 
 /// What a link is made of.
 #[derive(Debug)]
-pub(crate) struct LinkParts {
-    pub(crate) client: PlatformClient,
+pub(crate) struct LinkParts<S = PlatformClient> {
+    pub(crate) client: S,
     pub(crate) url: String,
     pub(crate) registration_token: Secret,
     pub(crate) request: RegisterRequest,
     pub(crate) cache: CredentialCache,
 }
 
-impl Link {
-    pub(crate) fn new(parts: LinkParts) -> Self {
+impl<S: IdentityService> Link<S> {
+    pub(crate) fn new(parts: LinkParts<S>) -> Self {
         Self {
             client: parts.client,
             cell: CredentialCell::new(),
@@ -93,7 +123,7 @@ impl Link {
 
     async fn register(&self) -> Result<Arc<Credentials>, ClientError> {
         let answer = self.client.register(&self.registration_token, &self.request).await.inspect_err(|error| {
-            self.health().refused = matches!(error.status(), Some(401 | 403));
+            self.health().refused = is_refusal(error);
         })?;
         Ok(self.adopt(&answer, "reregister"))
     }
@@ -132,10 +162,10 @@ impl Link {
         if let Some(at) = *last_full {
             tokio::time::sleep_until(at + REGISTER_SPACING).await;
         }
-        let outcome = self.register().await;
-        // Also after a failure: a platform that is in trouble gets no more than one a minute from us.
+        // Also when it fails, or when nobody waits for its answer any more: a platform that is in trouble gets no more
+        // than one a minute from us.
         *last_full = Some(Instant::now());
-        outcome
+        self.register().await
     }
 
     /// Replaces the token ahead of its expiry.
@@ -148,7 +178,8 @@ impl Link {
     }
 
     async fn refresh(&self, current: &Credentials) -> Result<Arc<Credentials>, ClientError> {
-        let mut answer = self.client.refresh_token(&self.registration_token, &current.worker_id).await?;
+        let asked = self.client.refresh_token(&self.registration_token, &current.worker_id).await;
+        let mut answer = asked.inspect_err(|error| self.health().refused = is_refusal(error))?;
         answer.worker_id.clone_from(&current.worker_id);
         if answer.heartbeat_interval == 0 {
             answer.heartbeat_interval = millis(current.heartbeat_interval);
@@ -176,6 +207,7 @@ impl Link {
             // A 403 means "known, but not allowed": another token would be refused as well.
             Some(AuthFailure::AuthFailure) | None => Err(error),
             Some(reason) => {
+                self.note_failure(&error);
                 let recovered = self.recover(&credentials, reason).await?;
                 call(recovered).await
             }
@@ -226,9 +258,10 @@ pub(crate) const MAX_DELAY: Duration = Duration::from_secs(60);
 /// Longest pause that a control plane may ask for.
 const MAX_PATIENCE: Duration = Duration::from_secs(300);
 
-/// The pause that the control plane asked for, within reason.
+/// The pause that the control plane asked for, within reason. Asking for no pause at all counts as not asking: a lane
+/// must not spin.
 pub(crate) fn patience(error: &ClientError) -> Option<Duration> {
-    error.retry_after().map(|asked| asked.min(MAX_PATIENCE))
+    error.retry_after().filter(|asked| !asked.is_zero()).map(|asked| asked.min(MAX_PATIENCE))
 }
 
 /// Retry delays of all lanes: exponential with jitter, 1 s to 60 s.
@@ -242,6 +275,11 @@ pub(crate) fn backoff() -> impl Iterator<Item = Duration> + Send {
         .build()
         // The jitter comes on top of the delay.
         .map(|delay| delay.min(MAX_DELAY))
+}
+
+/// Whether the registration token itself was refused.
+fn is_refusal(error: &ClientError) -> bool {
+    matches!(error.status(), Some(401 | 403))
 }
 
 /// What is left of a token by this machine's clock. `None` when unknown, or when the clocks plainly disagree: then the

@@ -143,6 +143,11 @@ impl Sessions {
         self.with_table(|table| table.live_entry(id).is_some())
     }
 
+    /// Attempt under which a session runs here, or ran last; `None` when none of that id is known.
+    pub(crate) fn last_attempt(&self, id: &SessionId) -> Option<Option<u64>> {
+        self.with_table(|table| table.attempt(id))
+    }
+
     pub(crate) fn has_free_slot(&self) -> bool {
         self.live_count() < self.parts.serving.max_sessions()
     }

@@ -4,7 +4,7 @@ use crate::allowlist;
 use crate::errors::chain;
 use crate::host::Host;
 use crate::lifecycle::Phase;
-use crate::link::{Link, backoff, patience};
+use crate::link::{Link, MAX_DELAY, backoff, patience};
 use rensei_platform_client::ClientError;
 use rensei_proto::SessionId;
 use rensei_proto::platform::{
@@ -13,6 +13,11 @@ use rensei_proto::platform::{
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// Mutations that are applied from one answer. Their acknowledgements must fit into one beat.
+const MAX_MUTATIONS: usize = 256;
+/// Longest text of a mutation that is repeated in a beat, in bytes.
+const MAX_TEXT: usize = 256;
 
 /// What the poll lane needs to know of the last beats.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,14 +35,15 @@ pub(crate) struct HeartbeatLane {
     host: Arc<Host>,
     link: Arc<Link>,
     pulse: Arc<watch::Sender<Pulse>>,
-    transmitted_digest: String,
+    /// Worker and digest of the allowlist that the control plane has confirmed.
+    transmitted: (String, String),
     applied: Vec<String>,
     failures: Vec<MutationFailure>,
 }
 
 impl HeartbeatLane {
     pub(crate) fn new(host: Arc<Host>, link: Arc<Link>, pulse: Arc<watch::Sender<Pulse>>) -> Self {
-        Self { host, link, pulse, transmitted_digest: String::new(), applied: Vec::new(), failures: Vec::new() }
+        Self { host, link, pulse, transmitted: Default::default(), applied: Vec::new(), failures: Vec::new() }
     }
 
     /// Connects, then beats until dropped.
@@ -58,9 +64,10 @@ impl HeartbeatLane {
                 }
                 Err(error) => {
                     self.link.note_failure(&error);
-                    let delay = patience(&error).or_else(|| delays.next()).unwrap_or(current.heartbeat_interval);
                     tracing::warn!(error = chain(&error), "heartbeat failed");
-                    delay.min(current.heartbeat_interval)
+                    // Our own patience must not cost leases; what the control plane asks for is its own choice.
+                    let own = delays.next().unwrap_or(MAX_DELAY).min(current.heartbeat_interval);
+                    patience(&error).unwrap_or(own)
                 }
             };
             self.rest(pause).await;
@@ -78,7 +85,8 @@ impl HeartbeatLane {
     }
 
     async fn beat(&mut self) -> Result<(), ClientError> {
-        let request = self.compose();
+        let worker = self.link.cell.available().await.worker_id.clone();
+        let request = self.compose(&worker);
         let link = Arc::clone(&self.link);
         let answer = link
             .call(|credentials| {
@@ -86,11 +94,11 @@ impl HeartbeatLane {
                 async move { link.client.heartbeat(&credentials.token, &credentials.worker_id, request).await }
             })
             .await?;
-        self.confirmed(&request, &answer);
+        self.confirmed(worker, &request, &answer);
         Ok(())
     }
 
-    fn compose(&self) -> HeartbeatRequest {
+    fn compose(&self, worker: &str) -> HeartbeatRequest {
         let entries = allowlist::entries(&self.host.serving.projects());
         let digest = allowlist::digest(&entries);
         let held = self.host.sessions.held();
@@ -106,7 +114,8 @@ impl HeartbeatLane {
                 Phase::Running if busy => HostActivity::Busy,
                 Phase::Starting | Phase::Running | Phase::Paused => HostActivity::Idle,
             }),
-            allowlist: (digest != self.transmitted_digest).then_some(entries),
+            // A worker that the control plane has only just made has told it no list, or an old one.
+            allowlist: (self.transmitted.0 != worker || self.transmitted.1 != digest).then_some(entries),
             allowlist_hash: digest,
             applied_mutations: self.applied.clone(),
             mutation_failures: self.failures.clone(),
@@ -116,9 +125,9 @@ impl HeartbeatLane {
     }
 
     /// Only what this beat carried is confirmed by its answer.
-    fn confirmed(&mut self, request: &HeartbeatRequest, answer: &HeartbeatResponse) {
+    fn confirmed(&mut self, worker: String, request: &HeartbeatRequest, answer: &HeartbeatResponse) {
         self.link.note_heartbeat(&answer.server_time);
-        self.transmitted_digest.clone_from(&request.allowlist_hash);
+        self.transmitted = (worker, request.allowlist_hash.clone());
         self.applied.retain(|id| !request.applied_mutations.contains(id));
         self.failures.retain(|failure| !request.mutation_failures.contains(failure));
         let suspended = answer.host_status.as_ref().is_some_and(suspends);
@@ -128,18 +137,23 @@ impl HeartbeatLane {
             *pulse = next;
             changed
         });
-        for mutation in &answer.pending_mutations {
+        // What is left over is offered again.
+        for mutation in answer.pending_mutations.iter().take(MAX_MUTATIONS) {
             self.apply(mutation);
         }
     }
 
     fn apply(&mut self, mutation: &PendingMutation) {
+        if mutation.id.len() > MAX_TEXT {
+            tracing::warn!("a mutation with an id of {} bytes is left out", mutation.id.len());
+            return;
+        }
         if self.applied.contains(&mutation.id) || self.failures.iter().any(|f| f.id == mutation.id) {
             return;
         }
         let outcome = match mutation.op.as_str() {
             PendingMutation::SESSION_KILL => self.kill(mutation),
-            other => Err(format!("unsupported mutation op `{other}`")),
+            other => Err(format!("unsupported mutation op `{}`", &other[..other.floor_char_boundary(MAX_TEXT)])),
         };
         match outcome {
             Ok(()) => self.applied.push(mutation.id.clone()),

@@ -33,11 +33,16 @@ pub(crate) struct PollLane {
 /// A poll that was answered sooner than this, with nothing, was not held.
 const HELD: Duration = Duration::from_secs(1);
 
+/// Longest pause after polls that brought nothing but refusals.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+
 /// What became of the items of one poll.
 #[derive(Debug, Default)]
 struct Taken {
     /// Why this host could not start one, for reasons of its own.
     trouble: Option<String>,
+    /// Whether at least one runs here now.
+    accepted: bool,
 }
 
 /// An item that goes back.
@@ -55,7 +60,7 @@ struct Refused {
 #[serde(rename_all = "camelCase")]
 struct BareItem {
     session_id: SessionId,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "rensei_proto::lenient::or_default")]
     attempt: Option<u64>,
 }
 
@@ -69,12 +74,15 @@ impl PollLane {
             let pause = match self.poll().await {
                 Ok(answer) => {
                     let nothing = answer.work.is_empty();
-                    match self.take(answer).await.trouble {
+                    let taken = self.take(answer).await;
+                    match taken.trouble {
                         // A host that cannot start anything would only hold the queue up.
                         Some(trouble) => {
                             self.host.incidents.trouble(&trouble);
                             delays.next()
                         }
+                        // What was refused may come straight back; a control plane and its host must not play ball.
+                        None if !taken.accepted && !nothing => delays.next().map(|delay| delay.min(REFUSED_PAUSE)),
                         None => {
                             delays = backoff();
                             self.pause_after(nothing, asked).await
@@ -170,7 +178,10 @@ impl PollLane {
         detail.project_name = project.map_or_else(|| item.project_name.clone(), |project| project.id.clone());
         tracing::info!(event = "claimed", sessionId = %item.session_id, attempt = item.attempt, "claimed");
         match self.host.accept_polled(item.spec(&repository), detail) {
-            Ok(_handle) => self.host.incidents.no_trouble(),
+            Ok(_handle) => {
+                taken.accepted = true;
+                self.host.incidents.no_trouble();
+            }
             Err(error) => {
                 if error.is_trouble() {
                     taken.trouble = Some(format!("sessions cannot be started: {}", chain(&error)));
@@ -183,8 +194,8 @@ impl PollLane {
     fn refuse(&self, item: &PollItem, raw: Box<RawValue>, error: &AcceptError) {
         tracing::warn!(session_id = %item.session_id, error = chain(error), "session refused");
         if matches!(error, AcceptError::Duplicate { .. }) {
-            if self.host.sessions.attempt(&item.session_id) == Some(item.attempt) {
-                // The same claim delivered twice: the session is running as it should.
+            if self.host.sessions.last_attempt(&item.session_id) == Some(item.attempt) {
+                // The same claim delivered twice: the session runs, or has run, as it should.
                 return;
             }
             self.host.sessions.lease_lost(&item.session_id);

@@ -71,7 +71,7 @@ async fn surviving(sessions: &Sessions, id: &SessionId, recorded: Option<&Proces
 
 async fn take_over_ended(sessions: &Arc<Sessions>, record: Record) {
     if record.view.reported || sessions.parts.link.is_none() {
-        let forgotten = sessions.with_table(|table| table.remember(record.view));
+        let forgotten = sessions.with_table(|table| table.remember(record.view, record.detail.attempt));
         forget(sessions, forgotten).await;
         return;
     }

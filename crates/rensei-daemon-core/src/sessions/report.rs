@@ -15,6 +15,10 @@ use rensei_proto::platform::{CompletionRequest, StatusError, StatusRequest};
 use rensei_proto::{SessionId, SessionStatus};
 use std::time::Duration;
 
+/// Times that the control plane must say that it does not know a session before that is believed: a proxy whose control
+/// plane is being replaced says so, too.
+const UNKNOWN_TIMES: u32 = 3;
+
 /// A session that ends sooner than this is only reported as ended.
 const ANNOUNCE_AFTER: Duration = Duration::from_millis(10);
 
@@ -79,9 +83,14 @@ async fn complete(link: &Link, id: &SessionId, attempt: Option<u64>, outcome: &O
 /// Sends a status until it is answered with anything but an outage.
 async fn until_heard(link: &Link, id: &SessionId, request: impl Fn(&str) -> StatusRequest) -> Result<(), ClientError> {
     let mut delays = backoff();
+    let mut unknown = 0;
     loop {
-        match send(link, id, &request).await {
-            Err(error) if error.is_retryable() || error.auth_failure().is_some() => {
+        let sent = send(link, id, &request).await;
+        unknown = if matches!(&sent, Err(error) if error.status() == Some(404)) { unknown + 1 } else { 0 };
+        match sent {
+            Err(error)
+                if error.is_retryable() || error.auth_failure().is_some() || (1..UNKNOWN_TIMES).contains(&unknown) =>
+            {
                 let delay = patience(&error).or_else(|| delays.next()).unwrap_or(MAX_DELAY);
                 tracing::warn!(session_id = %id, error = chain(&error), "status not heard yet");
                 tokio::time::sleep(delay).await;

@@ -55,7 +55,7 @@ fn reserve(
         if phase != Phase::Running {
             return Err(AcceptError::NotRunning { state: phase.name() });
         }
-        table.check_admission(&spec.session_id, parts.serving.max_sessions())?;
+        table.check_admission(&spec.session_id, detail.attempt, parts.serving.max_sessions())?;
         let project = allowlist::find(&projects, &spec.repository)
             .ok_or_else(|| AcceptError::NotAllowed { repository: spec.repository.clone() })?;
         detail.repository.clone_from(&project.repository);

@@ -99,7 +99,15 @@ pub(crate) struct Table {
     /// Live, and ended ones until their reports are out and their workareas back.
     entries: HashMap<SessionId, Entry>,
     /// Wound up, oldest first.
-    ended: VecDeque<SessionView>,
+    ended: VecDeque<Ended>,
+}
+
+/// A session that is only remembered.
+#[derive(Debug)]
+struct Ended {
+    view: SessionView,
+    /// Fencing number under which it ran last.
+    attempt: Option<u64>,
 }
 
 impl Table {
@@ -125,8 +133,10 @@ impl Table {
     }
 
     /// The checks that depend on who is here. An ended session whose end is still being wound up keeps its id.
-    pub(crate) fn check_admission(&self, id: &SessionId, max: usize) -> Result<(), AcceptError> {
-        if self.entries.contains_key(id) {
+    /// An attempt that has run here does not run again, however often it is delivered.
+    pub(crate) fn check_admission(&self, id: &SessionId, attempt: Option<u64>, max: usize) -> Result<(), AcceptError> {
+        let has_run = || attempt.is_some() && self.ended_entry(id).is_some_and(|ended| ended.attempt == attempt);
+        if self.entries.contains_key(id) || has_run() {
             return Err(AcceptError::Duplicate { id: id.to_string() });
         }
         let active = self.live_count();
@@ -138,7 +148,7 @@ impl Table {
 
     pub(crate) fn insert(&mut self, entry: Entry) {
         let id = entry.view.session_id.clone();
-        self.ended.retain(|view| view.session_id != id);
+        self.ended.retain(|ended| ended.view.session_id != id);
         self.entries.insert(id, entry);
     }
 
@@ -148,25 +158,40 @@ impl Table {
 
     /// Moves a session to the ended ones; the answer is who must be forgotten for it.
     pub(crate) fn retire(&mut self, id: &SessionId) -> Vec<SessionId> {
-        self.entries.remove(id).map_or_else(Vec::new, |entry| self.remember(entry.view))
+        self.entries.remove(id).map_or_else(Vec::new, |entry| self.remember(entry.view, entry.detail.attempt))
     }
 
     /// Adds an ended session. Old ones are forgotten in batches, because forgetting means deleting files.
-    pub(crate) fn remember(&mut self, view: SessionView) -> Vec<SessionId> {
-        self.ended.push_back(view);
+    pub(crate) fn remember(&mut self, view: SessionView, attempt: Option<u64>) -> Vec<SessionId> {
+        self.ended.push_back(Ended { view, attempt });
         let surplus = self.ended.len().saturating_sub(KEPT_SESSIONS);
         let batch = if surplus < FORGET_BATCH { 0 } else { surplus };
-        self.ended.drain(..batch).map(|view| view.session_id).collect()
+        self.ended.drain(..batch).map(|ended| ended.view.session_id).collect()
     }
 
     pub(crate) fn view(&self, id: &SessionId) -> Option<SessionView> {
         let live = self.entries.get(id).map(|entry| &entry.view);
-        live.or_else(|| self.ended.iter().rev().find(|view| view.session_id == *id)).cloned()
+        live.or_else(|| self.ended_entry(id).map(|ended| &ended.view)).cloned()
+    }
+
+    fn ended_entry(&self, id: &SessionId) -> Option<&Ended> {
+        self.ended.iter().rev().find(|ended| ended.view.session_id == *id)
+    }
+
+    /// Fencing number under which a session runs here, or ran last.
+    pub(crate) fn attempt(&self, id: &SessionId) -> Option<Option<u64>> {
+        let live = self.entries.get(id).map(|entry| entry.detail.attempt);
+        live.or_else(|| self.ended_entry(id).map(|ended| ended.attempt))
     }
 
     pub(crate) fn views(&self) -> Vec<SessionView> {
-        let mut views: Vec<_> =
-            self.ended.iter().chain(self.entries.values().map(|entry| &entry.view)).cloned().collect();
+        let mut views: Vec<_> = self
+            .ended
+            .iter()
+            .map(|ended| &ended.view)
+            .chain(self.entries.values().map(|entry| &entry.view))
+            .cloned()
+            .collect();
         views.sort_by(|a, b| (&a.accepted_at, &a.session_id).cmp(&(&b.accepted_at, &b.session_id)));
         views
     }
