@@ -2,7 +2,7 @@
 
 use crate::allowlist;
 use crate::capabilities;
-use crate::config::{self, Config, ConfigError, Defaults};
+use crate::config::{self, Config, ConfigError, Defaults, Orchestrator};
 use crate::credentials::CredentialCache;
 use crate::daemon::Daemon;
 use crate::events::EventBus;
@@ -16,8 +16,9 @@ use crate::state::{StateDir, StateError, StateLock};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
 use rensei_platform_client::{ClientError, PlatformClient};
-use rensei_proto::platform::RegisterRequest;
 use rensei_proto::{Secret, SessionSpec};
+use rensei_proto::control::{Registration, RegistrationState};
+use rensei_proto::platform::RegisterRequest;
 use rensei_workarea::{GitEnvironment, WorkareaManager};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -171,14 +172,11 @@ impl DaemonBuilder {
         let Some(orchestrator) = config.orchestrator.as_ref().filter(|o| !o.url.starts_with("file://")) else {
             return Ok(None);
         };
-        let token = orchestrator.auth_token.clone().unwrap_or_default();
-        if !LIVE_PREFIXES.iter().any(|prefix| token.expose().starts_with(prefix)) || self.stub_forced() {
-            tracing::warn!(
-                url = orchestrator.url,
-                "`orchestrator.authToken` is no registration token (rsp_live_… or rsk_live_…); running without a control plane"
-            );
+        if let Some(problem) = self.token_problem(orchestrator) {
+            tracing::warn!(url = orchestrator.url, problem, "running without a control plane");
             return Ok(None);
         }
+        let token = orchestrator.auth_token.clone().unwrap_or_default();
         let client = PlatformClient::new(&orchestrator.url).map_err(BuildError::Orchestrator)?;
         let jwt_path = self.jwt_path.clone().unwrap_or_else(|| state.root().join("daemon.jwt"));
         let request = RegisterRequest {
@@ -199,6 +197,37 @@ impl DaemonBuilder {
             registration_token: token,
             request,
         })))
+    }
+
+    /// Why the token cannot be one of a control plane.
+    fn token_problem(&self, orchestrator: &Orchestrator) -> Option<String> {
+        let token = orchestrator.auth_token.as_ref().map_or("", Secret::expose);
+        if self.stub_forced() {
+            return Some("registration is switched off by the environment".to_owned());
+        }
+        if LIVE_PREFIXES.iter().any(|prefix| token.starts_with(prefix)) {
+            return None;
+        }
+        let unset = token.split_once("${").and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
+        Some(match unset {
+            Some(name) => format!("`orchestrator.authToken` names the variable {name}, which is not set"),
+            None if token.is_empty() => "`orchestrator.authToken` is missing".to_owned(),
+            None => "`orchestrator.authToken` is no registration token (rsp_live_… or rsk_live_…)".to_owned(),
+        })
+    }
+
+    /// How registration stands when there is no link.
+    fn unlinked(&self, config: &Config) -> Registration {
+        let named = config.orchestrator.as_ref().filter(|o| !o.url.starts_with("file://"));
+        let problem = named.and_then(|orchestrator| self.token_problem(orchestrator));
+        Registration {
+            state: if problem.is_some() { RegistrationState::Refused } else { RegistrationState::Local },
+            url: named.map(|orchestrator| orchestrator.url.clone()).unwrap_or_default(),
+            worker_id: String::new(),
+            last_error: problem,
+            last_heartbeat_at: None,
+            clock_skew_seconds: None,
+        }
     }
 
     fn stub_forced(&self) -> bool {
@@ -246,6 +275,7 @@ impl PreparedDaemon {
     #[must_use]
     pub fn with_control_url(self, control_url: &str) -> Daemon {
         let Self { builder, config, state, lock, link, workareas } = self;
+        let unlinked = builder.unlinked(&config);
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
         let serving = Arc::new(Serving::new(config.projects.clone(), config.max_sessions()));
         let sessions = Sessions::new(SessionParts {
@@ -276,6 +306,7 @@ impl PreparedDaemon {
             adopted: AtomicBool::new(false),
             sessions,
             link,
+            unlinked,
             tasks,
             incidents,
         };

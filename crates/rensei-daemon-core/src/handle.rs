@@ -6,8 +6,7 @@ use crate::events::SessionEvents;
 use crate::host::Host;
 use crate::lifecycle::{Action, Phase, TransitionError, deadline_in};
 use rensei_proto::control::{
-    DrainRequest, HostState, PostSession, Registration, RegistrationState, SessionHandle, SessionView, Status,
-    StopResponse, Workarea,
+    DrainRequest, HostState, PostSession, Registration, SessionHandle, SessionView, Status, StopResponse, Workarea,
 };
 use rensei_proto::{SessionDetail, SessionId};
 use rensei_workarea::WorkareaError;
@@ -73,17 +72,7 @@ impl DaemonHandle {
     /// How registration with the control plane stands.
     #[must_use]
     pub fn registration(&self) -> Registration {
-        self.host.link.as_ref().map_or_else(
-            || Registration {
-                state: RegistrationState::Local,
-                url: String::new(),
-                worker_id: String::new(),
-                last_error: None,
-                last_heartbeat_at: None,
-                clock_skew_seconds: None,
-            },
-            |link| link.registration(),
-        )
+        self.host.link.as_ref().map_or_else(|| self.host.unlinked.clone(), |link| link.registration())
     }
 
     /// Waits until the control plane has given this host an identity; for ever on a host without one.

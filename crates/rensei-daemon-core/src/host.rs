@@ -8,7 +8,7 @@ use crate::serving::Serving;
 use crate::sessions::{Origin, Sessions};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
-use rensei_proto::control::SessionHandle;
+use rensei_proto::control::{Registration, SessionHandle};
 use rensei_proto::{SessionDetail, SessionSpec};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,6 +26,8 @@ pub(crate) struct Host {
     pub(crate) adopted: AtomicBool,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) link: Option<Arc<Link>>,
+    /// How registration stands on a host without a link.
+    pub(crate) unlinked: Registration,
     pub(crate) tasks: Tasks,
     pub(crate) incidents: Incidents,
 }

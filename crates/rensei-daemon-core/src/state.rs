@@ -58,7 +58,9 @@ impl StateDir {
         };
         let sessions = root.join("sessions");
         fs::create_dir_all(&sessions).map_err(unusable(&root))?;
-        fs::set_permissions(&root, Permissions::from_mode(0o700)).map_err(unusable(&root))?;
+        for private in [&root, &sessions] {
+            fs::set_permissions(private, Permissions::from_mode(0o700)).map_err(unusable(private))?;
+        }
         // Workers carry their directory as their marker, so it must read the same whichever way the root was named.
         let root = root.canonicalize().map_err(unusable(&root))?;
         Ok(Self { root })

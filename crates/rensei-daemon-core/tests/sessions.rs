@@ -363,3 +363,23 @@ async fn a_torn_journal_is_read_up_to_its_last_whole_line() {
     assert!(dir.path().join("sessions/.damaged-lost/record.jsonl").exists());
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_cannot_be_one_is_named() {
+    use rensei_proto::control::RegistrationState::{Local, Refused};
+    let cases = [
+        ("orchestrator: {url: 'http://127.0.0.1:1', authToken: '${NOPE}'}", Refused, "NOPE"),
+        ("orchestrator: {url: 'http://127.0.0.1:1', authToken: wak_x}", Refused, "no registration token"),
+        ("orchestrator: {url: 'http://127.0.0.1:1'}", Refused, "missing"),
+        ("orchestrator: {url: 'file:///tmp/queue'}", Local, ""),
+    ];
+    for (orchestrator, state, word) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("daemon.yaml"), format!("machine: {{id: m}}\n{orchestrator}\n")).unwrap();
+        let host = start(dir.path()).await;
+        let registration = host.handle.registration();
+        assert_eq!(registration.state, state, "{orchestrator}");
+        assert!(registration.last_error.unwrap_or_default().contains(word), "{orchestrator}");
+        host.stop().await;
+    }
+}

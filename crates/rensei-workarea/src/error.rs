@@ -182,8 +182,12 @@ impl WorkareaError {
             Self::MissingRef { similar, .. } if similar.is_empty() => {
                 Some("the repository has no branches yet: push a first commit, or leave the ref empty".to_owned())
             }
-            Self::MissingRef { similar, .. } => Some(format!("similar branches: {}", similar.join(", "))),
-            Self::Unreachable { .. } => Some("check the URL, the network and the proxy settings".to_owned()),
+            Self::MissingRef { similar, repository, .. } => {
+                Some(format!("similar branches: {}; `git ls-remote '{repository}'` lists them all", similar.join(", ")))
+            }
+            Self::Unreachable { repository, .. } => Some(format!(
+                "check the URL, the network and the proxy settings; `git ls-remote '{repository}'` makes the same connection"
+            )),
             Self::Denied { detail, repository } if detail.contains("dubious ownership") => Some(format!(
                 "the repository belongs to another user; if you trust it: `git config --global --add safe.directory \
                  '{repository}'`"

@@ -6,7 +6,8 @@ mod text;
 
 pub(crate) use classify::classify;
 pub(crate) use command::{GitCall, GitFailure, REMOTE};
-pub(crate) use text::{readable, redact};
+pub(crate) use text::readable;
+pub use text::redact;
 
 use git2::ConfigLevel;
 use std::collections::BTreeMap;

@@ -22,6 +22,7 @@ mod repository;
 mod scratch;
 
 pub use checkout::{Author, Checkout, CommitMessage, PushRequest, Pushed};
+pub use git::redact;
 pub use error::{WorkareaError, WorkareaErrorKind};
 pub use git::{GitEnvironment, GitHints};
 pub use manager::{AcquireRequest, WorkareaManager};

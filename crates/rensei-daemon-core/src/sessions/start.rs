@@ -82,7 +82,8 @@ fn first_view(detail: &SessionDetail, project: &Project) -> SessionView {
         state: SessionState::Starting,
         pid: 0,
         project_id: project.id.clone(),
-        repository: project.repository.clone(),
+        // Shown to people and in lists; the worker gets the real one with its detail.
+        repository: rensei_workarea::redact(&project.repository),
         r#ref: detail.r#ref.clone(),
         title: detail.title.clone(),
         accepted_at: rensei_proto::rfc3339_millis(jiff::Timestamp::now()),
@@ -106,7 +107,7 @@ fn start(sessions: &Sessions, spec: &SessionSpec, project: &Project) -> Result<G
         &parts.environment,
         SessionVariables {
             spec,
-            repository: &project.repository,
+            repository: &rensei_workarea::redact(&project.repository),
             project_id: &project.id,
             worker_id: current.as_ref().map_or("", |credentials| credentials.worker_id.as_str()),
             directory: &directory,

@@ -156,7 +156,8 @@ async fn push_once(
     replacing: Option<&str>,
     shown: &str,
 ) -> Result<Verdict, WorkareaError> {
-    let mut args = vec!["push".to_owned(), "--porcelain".to_owned(), "--no-verify".to_owned()];
+    let mut args =
+        vec!["push".to_owned(), "--porcelain".to_owned(), "--no-verify".to_owned(), "--no-signed".to_owned()];
     args.extend(replacing.map(|observed| format!("--force-with-lease=refs/heads/{branch}:{observed}")));
     args.extend(["--".to_owned(), REMOTE.to_owned(), format!("{commit}:refs/heads/{branch}")]);
     let failure = match call.run(&args, |_| ()).await {

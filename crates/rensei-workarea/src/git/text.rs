@@ -15,7 +15,8 @@ pub(crate) fn readable(raw: &[u8]) -> String {
 }
 
 /// The text with user and password of every URL in it replaced.
-pub(crate) fn redact(text: &str) -> String {
+#[must_use]
+pub fn redact(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
