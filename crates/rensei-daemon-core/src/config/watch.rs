@@ -1,0 +1,199 @@
+//! Noticing that somebody else changed the file.
+
+mod events;
+
+use self::events::Events;
+use super::changes::{Changes, changes};
+use super::edit::{Edit, EditError};
+use super::file::ConfigFile;
+use super::load::{self, Defaults};
+use super::model::Config;
+use crate::errors::chain;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until};
+
+/// How long the file must be left alone before it is read: editors write it in several steps.
+const DEBOUNCE: Duration = Duration::from_millis(250);
+
+/// A configuration that replaces another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The new one.
+    pub config: Arc<Config>,
+    /// How it differs from the one before.
+    pub changes: Changes,
+}
+
+/// Delivers every new, valid configuration that somebody else writes. A missing or broken file changes nothing and is
+/// mentioned in the log once.
+#[derive(Debug)]
+pub struct ConfigWatcher {
+    shared: Arc<Shared>,
+    events: Events,
+    /// When to read the file, unless it is written again before.
+    due: Option<Instant>,
+}
+
+/// Changes the file on behalf of the host. The watcher does not report these changes: they are answered here.
+#[derive(Debug, Clone)]
+pub struct ConfigWriter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    env: BTreeMap<String, String>,
+    defaults: Defaults,
+    /// Held while the file is read or written, so that a watcher never takes an own write for a foreign one.
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// The last one that the host was given.
+    delivered: Arc<Config>,
+    /// The last valid one that was on disk.
+    latest: Arc<Config>,
+    /// The last usable text; none: not looked at yet, or no file.
+    text: Option<String>,
+    /// What was last said about a file that cannot be used.
+    complaint: Option<String>,
+}
+
+impl Known {
+    fn accept(&mut self, text: String, config: Config) {
+        self.latest = Arc::new(config);
+        self.text = Some(text);
+        self.complaint = None;
+    }
+
+    /// What the host has not been given yet.
+    fn deliver(&mut self) -> Option<Reloaded> {
+        let changes = changes(&self.delivered, &self.latest);
+        let config = Arc::clone(&self.latest);
+        let news = config != self.delivered;
+        self.delivered = Arc::clone(&config);
+        news.then_some(Reloaded { config, changes })
+    }
+
+    /// Says once why the file is not used.
+    fn complain(&mut self, path: &Path, reason: &str) {
+        if self.complaint.as_deref() != Some(reason) {
+            tracing::warn!(path = %path.display(), reason, "going on with the last good configuration");
+            self.complaint = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConfigWatcher {
+    /// Watches `path` on behalf of a host that runs with `config`. The file is read once at the beginning, so that
+    /// no change is missed between the load and this. Must be called within a runtime.
+    ///
+    /// `env` and `defaults` are those of the load.
+    #[must_use]
+    pub fn new(path: PathBuf, env: BTreeMap<String, String>, defaults: Defaults, config: Config) -> Self {
+        let events = Events::of(&path);
+        let delivered = Arc::new(config);
+        let known = Known { latest: Arc::clone(&delivered), delivered, text: None, complaint: None };
+        let shared = Arc::new(Shared { path, env, defaults, known: Mutex::new(known) });
+        Self { shared, events, due: Some(Instant::now()) }
+    }
+
+    /// For changes by the host itself.
+    #[must_use]
+    pub fn writer(&self) -> ConfigWriter {
+        ConfigWriter { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Waits for the next new configuration. Cancel-safe.
+    pub async fn changed(&mut self) -> Reloaded {
+        loop {
+            let Some(due) = self.due else {
+                self.events.next().await;
+                self.due = Some(Instant::now() + DEBOUNCE);
+                continue;
+            };
+            // Both arms only wait, and the deadline is kept in `self`.
+            tokio::select! {
+                biased;
+                () = self.events.next() => self.due = Some(Instant::now() + DEBOUNCE),
+                () = sleep_until(due) => {
+                    let shared = Arc::clone(&self.shared);
+                    // What it finds stays in `known` if this future is dropped meanwhile, and `due` is still set.
+                    let _panicked = spawn_blocking(move || shared.look()).await;
+                    self.due = None;
+                    if let Some(reloaded) = self.shared.known().deliver() {
+                        return reloaded;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl ConfigWriter {
+    /// Makes all of `edits` or none. The answer is the configuration that is now on disk; `None`: there was nothing to
+    /// change. Memory should follow only after this.
+    ///
+    /// # Errors
+    /// [`EditError`].
+    pub async fn update(&self, edits: Vec<Edit>) -> Result<Option<Reloaded>, EditError> {
+        let shared = Arc::clone(&self.shared);
+        let path = shared.path.clone();
+        spawn_blocking(move || shared.update(&edits))
+            .await
+            .unwrap_or_else(|panic| Err(EditError::Write { path, source: std::io::Error::other(panic.to_string()) }))
+    }
+}
+
+impl Shared {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // What is in there is replaced field by field and right at any moment.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, edits: &[Edit]) -> Result<Option<Reloaded>, EditError> {
+        let mut known = self.known();
+        let Some(text) = ConfigFile::update(&self.path, &self.env, edits)? else { return Ok(None) };
+        let loaded = load::parse(&self.path, &text, &self.env, &self.defaults)
+            .map_err(|source| EditError::Unreadable { path: self.path.clone(), source })?;
+        known.accept(text, loaded.config);
+        Ok(known.deliver())
+    }
+
+    /// Reads the file and remembers what is new about it.
+    fn look(&self) {
+        let mut known = self.known();
+        let text = match load::read(&self.path) {
+            Ok(Some((text, _mode))) => text,
+            Ok(None) => return known.complain(&self.path, "the configuration is gone"),
+            Err(error) => return known.complain(&self.path, &chain(&error)),
+        };
+        if known.text.as_deref() == Some(text.as_str()) {
+            known.complaint = None;
+            return;
+        }
+        if load::blank(&text) && known.text.is_some() {
+            // Somebody who wants no project writes an empty list; this is a write that is not complete.
+            return known.complain(&self.path, "the configuration is empty");
+        }
+        match load::parse(&self.path, &text, &self.env, &self.defaults) {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    tracing::warn!(path = %self.path.display(), key = warning.key, hint = warning.hint, "{}", warning.message);
+                }
+                known.accept(text, loaded.config);
+            }
+            Err(error) => known.complain(&self.path, &chain(&error)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "watch/tests.rs"]
+mod tests;
