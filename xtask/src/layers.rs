@@ -58,6 +58,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde_yaml", &["rensei-daemon-core"]),
     ("sqlx", &["rensei-platform"]),
     ("tower", &["rensei-control-api", "rensei-platform"]),
+    ("yaml-edit", &["rensei-daemon-core"]),
 ];
 
 /// Crates without a runtime and without I/O: what they may not use.

@@ -42,6 +42,8 @@ impl Document {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+        // The other parser bounds how deep things nest; this one recurses as deep as they do.
+        serde_yaml::from_str::<Option<serde_yaml::Value>>(text).map_err(|error| error.to_string())?;
         let file = guarded(|| YamlFile::from_str(text).map_err(|error| error.to_string()))?;
         let document = Self { file, text: text.to_owned() };
         if document.file.to_string() == text { Ok(document) } else { Err("it cannot be kept byte by byte".to_owned()) }
@@ -90,12 +92,7 @@ impl Document {
             let document = self.file.ensure_document();
             match value {
                 Scalar::Number(number) => document.try_set_path(&path(key), *number),
-                Scalar::Text(text) => match self.quotes(key).filter(|_| text.chars().all(|c| (' '..='~').contains(&c)))
-                {
-                    Some('\'') => document.try_set_path(&path(key), ScalarValue::single_quoted(text)),
-                    Some(_) => document.try_set_path(&path(key), ScalarValue::double_quoted(text)),
-                    None => document.try_set_path(&path(key), text.as_str()),
-                },
+                Scalar::Text(text) => document.try_set_path(&path(key), quoted(text, self.quotes(key))),
             }
             .map_err(|error| error.to_string())
         })
@@ -127,10 +124,22 @@ impl Document {
 
 fn mapping(fields: &[Field]) -> MappingBuilder {
     fields.iter().fold(MappingBuilder::new(), |builder, field| match field {
-        Field::Text(key, text) => builder.pair(*key, text.as_str()),
-        Field::Group(key, fields) => builder
-            .mapping(*key, |group| fields.iter().fold(group, |group, (key, text)| group.pair(*key, text.as_str()))),
+        Field::Text(key, text) => builder.pair(*key, quoted(text, None)),
+        Field::Group(key, fields) => builder.mapping(*key, |group| {
+            fields.iter().fold(group, |group, (key, text)| group.pair(*key, quoted(text, None)))
+        }),
     })
+}
+
+/// `text` with these quotes, with those that it needs, or with none.
+fn quoted(text: &str, quotes: Option<char>) -> ScalarValue {
+    match quotes {
+        // Only these quotes have escapes.
+        _ if text.contains(char::is_control) => ScalarValue::double_quoted(text),
+        Some('\'') => ScalarValue::single_quoted(text),
+        Some(_) => ScalarValue::double_quoted(text),
+        None => ScalarValue::string(text),
+    }
 }
 
 /// The crate's own spelling of a path.

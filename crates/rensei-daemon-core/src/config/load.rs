@@ -80,7 +80,11 @@ pub(super) fn parse(
     env: &BTreeMap<String, String>,
     defaults: &Defaults,
 ) -> Result<Loaded, ConfigError> {
-    let raw: Option<RawConfig> = if blank(text) { None } else { from_yaml(path, text)? };
+    let raw = match text {
+        _ if blank(text) => None,
+        _ if text.contains("<<") => merged(path, text)?,
+        _ => from_yaml(path, text)?,
+    };
     resolve::resolve(raw.unwrap_or_default(), resolve::Source { path, text, env, defaults })
 }
 
@@ -122,6 +126,15 @@ pub(super) fn from_yaml<T: serde::de::DeserializeOwned>(path: &Path, text: &str)
         }
         ConfigError::Parse { path: path.to_owned(), location, problem }
     })
+}
+
+/// Reads a file that may use merge keys (`<<: *defaults`).
+fn merged(path: &Path, text: &str) -> Result<Option<RawConfig>, ConfigError> {
+    // First as if there were none: this way most mistakes have a place.
+    from_yaml::<Option<RawConfig>>(path, text)?;
+    let mut value: serde_yaml::Value = from_yaml(path, text)?;
+    let merged = value.apply_merge().and_then(|()| serde_yaml::from_value(value));
+    merged.map_err(|error| ConfigError::Parse { path: path.to_owned(), location: None, problem: error.to_string() })
 }
 
 /// Whether there is no document at all.

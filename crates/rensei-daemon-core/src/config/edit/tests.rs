@@ -393,10 +393,11 @@ fn reorder(new: &mut Value, old: &Value) {
             }
         }
         (Value::Sequence(new), Value::Sequence(old)) => {
-            // Entries that were removed are found by what is left.
+            let removed = new.len() < old.len();
             let mut candidates = old.iter();
             for entry in new {
-                let twin = candidates.find(|old| old.get("id") == entry.get("id") || !entry.is_mapping());
+                // Without a removal the entries are where they were; after one they are found by their ids.
+                let twin = candidates.find(|old| !removed || old.get("id") == entry.get("id"));
                 reorder(entry, twin.unwrap_or(&Value::Null));
             }
         }
@@ -415,4 +416,17 @@ fn may_be_lost(text: &str, edit: &Edit, lost: &[usize]) -> bool {
         let start = text[..place].rfind(&format!("- id: {id} "));
         !text[line..place].trim().is_empty() && start.is_some_and(|start| !text[start + 1..place].contains("- id: "))
     })
+}
+
+proptest! {
+    #[test]
+    fn config_edits_of_any_text_are_right_or_refused(
+        text in "([a-z]{0,3}|machine|projects|capacity|[-:#'\"&*!|>%@`{}\\[\\], \n\t~<]){0,30}",
+        edit in arbitrary_edit(),
+    ) {
+        if let Ok(Some(new)) = edited(&text, &edit) {
+            let expected = expected_values(values(&text, Path::new("x")).unwrap(), &edit);
+            prop_assert!(same(&values(&new, Path::new("x")).unwrap(), &expected), "{text}\n{new}");
+        }
+    }
 }

@@ -195,3 +195,36 @@ fn config_files_of_any_size_and_kind_are_refused_not_swallowed() {
     fs::create_dir(&path).unwrap();
     assert!(matches!(fails(), ConfigError::Read { .. }));
 }
+
+#[test]
+fn config_merge_keys_are_honoured() {
+    let text = "base: &git {sshKey: /k}\nprojects:\n- {id: a, repository: r, git: {<<: *git}}\n";
+    assert_eq!(config(text).projects[0].git.ssh_key.as_deref(), Some("/k"));
+    let wrong = loaded("a: <<\ncapacity: {poolMaxDiskGb: many}\n", &[]).unwrap_err().to_string();
+    assert!(wrong.contains("daemon.yaml:2:27: capacity.poolMaxDiskGb"), "{wrong}");
+}
+
+#[test]
+fn config_bombs_are_refused() {
+    // Deep nesting below an unknown key, and a mistake to look up a place for.
+    let deep = format!("unknown: {}{}\norchestrator: {{url: x}}\n", "[".repeat(10_000), "]".repeat(10_000));
+    assert!(loaded(&deep, &[]).is_err());
+    let mut aliases = "a0: &a0 [x, x]\n".to_owned();
+    for level in 1..30 {
+        let before = level - 1;
+        aliases += &format!("a{level}: &a{level} [*a{before}, *a{before}, *a{before}, *a{before}]\n");
+    }
+    aliases += "orchestrator: {url: x}\n";
+    assert!(loaded(&aliases, &[]).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn config_any_text_is_understood_or_refused(
+        text in "([a-z]{0,3}|machine|projects|capacity|[-:#'\"&*!|>%@`{}\\[\\], \n\t~<]){0,40}",
+    ) {
+        if let Err(error) = loaded(&text, &[]) {
+            proptest::prop_assert!(error.to_string().starts_with("/x/daemon.yaml"));
+        }
+    }
+}
