@@ -81,6 +81,19 @@ impl Answer {
         Self { status, headers: Vec::new(), body: body.into() }.header("content-type", "text/html; charset=utf-8")
     }
 
+    /// The same with another status.
+    #[must_use]
+    pub const fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Its status.
+    #[must_use]
+    pub const fn status_code(&self) -> u16 {
+        self.status
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
