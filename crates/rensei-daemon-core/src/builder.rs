@@ -16,9 +16,9 @@ use crate::state::{StateDir, StateError, StateLock};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
 use rensei_platform_client::{ClientError, PlatformClient};
-use rensei_proto::{Secret, SessionSpec};
 use rensei_proto::control::{Registration, RegistrationState};
 use rensei_proto::platform::RegisterRequest;
+use rensei_proto::{Secret, SessionSpec};
 use rensei_workarea::{GitEnvironment, WorkareaManager};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -227,6 +227,7 @@ impl DaemonBuilder {
             last_error: problem,
             last_heartbeat_at: None,
             clock_skew_seconds: None,
+            suspended: None,
         }
     }
 

@@ -74,6 +74,7 @@ struct Health {
     last_error: Option<String>,
     last_heartbeat_at: Option<String>,
     clock_skew_seconds: Option<i64>,
+    suspended: Option<String>,
 }
 
 /// What a link is made of.
@@ -227,6 +228,14 @@ impl<S: IdentityService> Link<S> {
         health.clock_skew_seconds = skew.filter(|seconds| seconds.abs() > NOTEWORTHY_SKEW_SECONDS);
     }
 
+    pub(crate) fn note_suspended(&self, why: Option<String>) {
+        let mut health = self.health();
+        if health.suspended != why {
+            tracing::info!(event = "host-status", status = why.as_deref().unwrap_or("ok"), "host status changed");
+            health.suspended = why;
+        }
+    }
+
     /// What `host status` shows.
     pub(crate) fn registration(&self) -> Registration {
         let current = self.cell.current();
@@ -244,6 +253,7 @@ impl<S: IdentityService> Link<S> {
             last_error: health.last_error.clone(),
             last_heartbeat_at: health.last_heartbeat_at.clone(),
             clock_skew_seconds: health.clock_skew_seconds,
+            suspended: health.suspended.clone(),
         }
     }
 

@@ -280,8 +280,10 @@ async fn no_poll_while_paused_draining_full_or_suspended() {
     platform.host_status(Some("pool_draining"));
     platform.until_more(Call::Heartbeat, 3).await;
     assert_eq!(polls_meanwhile(&platform).await, 0, "suspended");
+    assert_eq!(host.handle().registration().suspended.as_deref(), Some("pool_draining"));
     platform.host_status(Some("ok"));
     platform.until_more(Call::Poll, 3).await;
+    assert_eq!(host.handle().registration().suspended, None);
 
     let go = host.root().join("go");
     platform.enqueue(&WorkItem::new("full").attempt(1).script(&until_exists(&go)));

@@ -130,7 +130,9 @@ impl HeartbeatLane {
         self.transmitted = (worker, request.allowlist_hash.clone());
         self.applied.retain(|id| !request.applied_mutations.contains(id));
         self.failures.retain(|failure| !request.mutation_failures.contains(failure));
-        let suspended = answer.host_status.as_ref().is_some_and(suspends);
+        let suspension = answer.host_status.as_ref().filter(|status| suspends(status)).map(described);
+        let suspended = suspension.is_some();
+        self.link.note_suspended(suspension);
         self.pulse.send_if_modified(|pulse| {
             let next = Pulse { resumed: true, suspended };
             let changed = *pulse != next;
@@ -169,6 +171,12 @@ impl HeartbeatLane {
         let _answer = self.host.sessions.stop(&id, text("reason").map(str::to_owned));
         Ok(())
     }
+}
+
+/// For people: the status and what to do about it.
+fn described(status: &HostStatus) -> String {
+    let advice = status.recommended_action.as_deref().map(|advice| format!(": {advice}")).unwrap_or_default();
+    format!("{}{advice}", status.status)
 }
 
 /// Any `pool_*` status means: claim nothing for now.

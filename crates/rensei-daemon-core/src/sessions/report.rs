@@ -45,24 +45,27 @@ pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) -> bool {
     let (Some(link), Some(outcome)) = (&sessions.parts.link, &view.outcome) else { return false };
     let Some(attempt) = sessions.attempt(id) else { return false };
     complete(link, id, attempt, outcome).await;
-    if let Err(error) = until_heard(link, id, |worker_id| request(worker_id, attempt, outcome)).await {
-        if error.is_moot() {
-            tracing::info!(session_id = %id, error = chain(&error), "end of session was known already");
-        } else {
-            // What it does not like may be what the worker left; the bare end is what matters.
-            tracing::warn!(session_id = %id, error = chain(&error), "report refused; sending the bare status");
-            let bare = until_heard(link, id, |worker_id| StatusRequest::new(worker_id, outcome.status, attempt)).await;
-            if let Err(error) = bare {
-                tracing::error!(session_id = %id, error = chain(&error), "end of session refused");
-            }
-        }
-    }
+    deliver(link, id, attempt, outcome).await;
     sessions.with_table(|table| {
         if let Some(entry) = table.entry_mut(id) {
             entry.view.reported = true;
         }
     });
     true
+}
+
+/// Brings the end across: whole, or bare when the control plane does not like something in it.
+async fn deliver(link: &Link, id: &SessionId, attempt: Option<u64>, outcome: &Outcome) {
+    let Err(error) = until_heard(link, id, |worker_id| request(worker_id, attempt, outcome)).await else { return };
+    if error.is_moot() {
+        tracing::info!(session_id = %id, error = chain(&error), "end of session was known already");
+        return;
+    }
+    tracing::warn!(session_id = %id, error = chain(&error), "report refused; sending the bare status");
+    let bare = until_heard(link, id, |worker_id| StatusRequest::new(worker_id, outcome.status, attempt)).await;
+    if let Err(error) = bare {
+        tracing::error!(session_id = %id, error = chain(&error), "end of session refused");
+    }
 }
 
 /// Passes the worker's summary on, once: it is for people, and the status does not wait for it.

@@ -82,6 +82,9 @@ pub struct Registration {
     /// Difference between the control plane's clock and this machine's in seconds, when it is more than a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_skew_seconds: Option<i64>,
+    /// Why the control plane wants this host to claim nothing, such as `pool_draining`, with what it recommends.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub suspended: Option<String>,
 }
 
 /// Where registration stands.

@@ -63,6 +63,7 @@ fn add_registration(rows: &mut Rows, output: &Output, registration: &Registratio
     rows.add("Platform", output.paint(tone, line));
     let beat = registration.last_heartbeat_at.as_deref().and_then(parse_ms);
     rows.add_some("Heartbeat", beat.map(|at| ago(at, now)));
+    rows.add_some("Suspended", registration.suspended.as_deref().map(text::clean));
     rows.add_some("Clock", registration.clock_skew_seconds.map(skew));
 }
 
