@@ -128,6 +128,8 @@ fn config_edits_are_refused_when_the_result_would_be_wrong() {
         ("a: 1\n---\nb: 2\n", set("machine.id", "x"), "more than one document"),
         ("projects: 7\n", remove("a"), ""),
         ("projects: {a: 1}\n", add("n", "r"), ""),
+        // Without a last newline, whatever comes behind the block adds one to its text.
+        ("other: |\n  text", set("kind", "x"), "something else"),
         // One place, two meanings: changing one would change the other.
         ("x: &m {id: m}\nmachine: *m\n", set("machine.id", "n"), "alias"),
     ];
