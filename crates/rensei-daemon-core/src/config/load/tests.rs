@@ -14,7 +14,7 @@ fn loaded(text: &str, env: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
 }
 
 fn config(text: &str) -> Config {
-    loaded(text, &[("HOME", "/home/u")]).unwrap().config
+    loaded(text, &[("HOME", "/u")]).unwrap().config
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn config_full_file() {
         observability: {logFormat: ndjson, logPath: ~/l, metricsPort: 9101}\n\
         workarea: {archiveRoot: /a, diffStreamingThreshold: 3}\nkit: {scanPaths: [~/k1, /k2]}\n\
         trust: {mode: signed-by-allowlist, issuerSet: [me@x.y], actor: ops}\ncontrol: {auth: open}\nfuture: {a: 1}\n";
-    let config = loaded(text, &[("HOME", "/home/u"), ("TOKEN", "rsp_live_1")]).unwrap().config;
+    let config = loaded(text, &[("HOME", "/u"), ("TOKEN", "rsp_live_1")]).unwrap().config;
     assert_eq!((config.api_version.as_str(), config.kind.as_str()), ("donmai.dev/v1", "Other"));
     assert_eq!((config.machine.id.as_str(), config.machine.region.as_deref()), ("m1", Some("home")));
     assert_eq!(config.max_sessions(), 0, "an explicit zero is kept");
@@ -36,17 +36,17 @@ fn config_full_file() {
     let reserved = &config.capacity.reserved_for_system;
     assert_eq!((reserved.vcpu, reserved.memory_mb, config.capacity.pool_max_disk_gb), (0, 1, 9));
     assert_eq!(config.projects[0].clone_strategy, CloneStrategy::ReferenceClone);
-    assert_eq!(config.projects[0].git.ssh_key.as_deref(), Some("/home/u/k"));
+    assert_eq!(config.projects[0].git.ssh_key.as_deref(), Some("/u/k"));
     assert_eq!(config.projects[1].repository, "/srv/b");
     assert_eq!(config.orchestrator.unwrap().auth_token.unwrap().expose(), "rsp_live_1-x");
     assert_eq!((config.auto_update.channel, config.auto_update.schedule), (Channel::Beta, Schedule::OnRelease));
     assert_eq!(config.auto_update.drain_timeout_seconds, 7);
     let observability = config.observability.unwrap();
     assert_eq!((observability.log_format.as_deref(), observability.metrics_port), (Some("ndjson"), Some(9101)));
-    assert_eq!(observability.log_path.unwrap(), Path::new("/home/u/l"));
+    assert_eq!(observability.log_path.unwrap(), Path::new("/u/l"));
     assert_eq!(config.workarea.archive_root(Path::new("/s")), Path::new("/a"));
     assert_eq!(config.workarea.diff_streaming_threshold, 3);
-    assert_eq!(config.kit.scan_paths(Path::new("/s")), [Path::new("/home/u/k1"), Path::new("/k2")]);
+    assert_eq!(config.kit.scan_paths(Path::new("/s")), [Path::new("/u/k1"), Path::new("/k2")]);
     assert_eq!((config.trust.mode, config.trust.actor.as_deref()), (TrustMode::SignedByAllowlist, Some("ops")));
     assert_eq!(config.trust.issuer_set, ["me@x.y"]);
     assert_eq!(config.control.auth, crate::handle::ControlAuth::Open);
