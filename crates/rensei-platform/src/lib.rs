@@ -13,6 +13,7 @@
 //!   the worker id, so that sessions survive a new registration of their host.
 
 mod clock;
+mod connections;
 mod data_dir;
 mod http;
 mod init;

@@ -1,4 +1,4 @@
-//! The one task that takes overdue claims back.
+//! The one task that takes overdue claims back and forgets what ended long ago.
 
 use crate::clock::{Clock, millis};
 use crate::storage::Queue;
@@ -10,6 +10,8 @@ use tokio::sync::watch;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Longest time between two looks; also how late a change of the clock is noticed.
 const LONGEST: Duration = Duration::from_secs(60);
+/// Steady milliseconds after a change of the wall clock in which nothing is forgotten: the change may be a mistake.
+const DISTRUST: i64 = 60 * 60 * 1_000;
 /// How far wall clock and steady clock may drift apart between two looks before it counts as a change of the clock.
 const CLOCK_STEP: i64 = 5_000;
 
@@ -20,14 +22,19 @@ const CLOCK_STEP: i64 = 5_000;
 /// full new period instead.
 pub(crate) async fn run(queue: Arc<dyn Queue>, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
     let mut last = (clock.now_ms(), clock.steady_ms());
+    let mut trusted_from = i64::MIN;
     loop {
         let now = (clock.now_ms(), clock.steady_ms());
         let step = (now.0 - last.0) - (now.1 - last.1);
         last = now;
         if step.abs() > CLOCK_STEP {
             start_anew(queue.as_ref(), step).await;
+            trusted_from = now.1 + DISTRUST;
         }
         look(queue.as_ref(), now.0).await;
+        if now.1 >= trusted_from {
+            prune(queue.as_ref(), now.0).await;
+        }
         // Both arms only wait; losing one of them loses nothing.
         tokio::select! {
             () = until_due(queue.as_ref(), clock.as_ref()) => {}
@@ -53,6 +60,15 @@ async fn look(queue: &dyn Queue, now: i64) {
             tracing::error!(event = "reap_failed", error = &error as &dyn std::error::Error);
             queue.wake().due(now + millis(SHORTEST));
         }
+    }
+}
+
+/// Forgets what ended long ago; the rest with the next look when there is too much for one.
+async fn prune(queue: &dyn Queue, now: i64) {
+    match queue.prune().await {
+        Ok(false) => {}
+        Ok(true) => queue.wake().due(now + millis(SHORTEST)),
+        Err(error) => tracing::error!(event = "prune_failed", error = &error as &dyn std::error::Error),
     }
 }
 

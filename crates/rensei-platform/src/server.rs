@@ -1,13 +1,13 @@
 //! The server as a whole.
 
 use crate::clock::{Clock, SystemClock, millis};
+use crate::connections;
 use crate::data_dir::{DataDir, DataDirError, DirLock};
 use crate::http::{self, App};
 use crate::jwt::TokenSigner;
 use crate::reaper;
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{MISSED_BEATS, Queue, StorageError, Store, Timing};
-use axum::serve::ListenerExt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,9 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-
-/// How long requests under way may take to finish after the shutdown began.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Which tokens the report endpoints (status, activity, completion, progress) take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,9 +94,6 @@ pub enum ServeError {
         /// Why not.
         source: io::Error,
     },
-    /// Serving ended by itself.
-    #[error("the HTTP server failed")]
-    Http(#[source] io::Error),
 }
 
 impl ServeError {
@@ -114,7 +108,7 @@ impl ServeError {
                 address.ip()
             )),
             Self::Listen { .. } => Some("choose an address of this machine: `--listen 127.0.0.1:<port>`".to_owned()),
-            Self::Storage { .. } | Self::Http(_) => None,
+            Self::Storage { .. } => None,
         }
     }
 }
@@ -181,33 +175,21 @@ impl Platform {
     /// Serves until `shutdown` resolves. Waiting requests are answered then at once, others are given a few seconds.
     ///
     /// # Errors
-    /// [`ServeError::Http`] when serving fails.
+    /// None at present: once it listens, nothing but `shutdown` ends it.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         let Self { listener, address: _, storage, app, stop, _lock: lock } = self;
         let queue: Arc<dyn Queue> = Arc::clone(&storage) as _;
         let reaper = tokio::spawn(reaper::run(queue, app.clock(), stop.subscribe()));
-        let listener = listener.tap_io(|stream| {
-            // Only latency is lost if it fails.
-            let _ = stream.set_nodelay(true);
-        });
-        let mut stopping = stop.subscribe();
-        let graceful = async move {
+        let stopping = stop.subscribe();
+        let announce = async move {
             shutdown.await;
             stop.send_replace(true);
         };
-        let server = axum::serve(listener, http::router(app)).with_graceful_shutdown(graceful);
-        // Dropping the server drops its remaining connections, which is what the limit is for.
-        let served = tokio::select! {
-            served = server => served.map_err(ServeError::Http),
-            () = async {
-                let _ = stopping.wait_for(|stop| *stop).await;
-                tokio::time::sleep(SHUTDOWN_LIMIT).await;
-            } => Ok(()),
-        };
+        tokio::join!(connections::serve(listener, http::router(app), stopping), announce);
         reaper.abort();
         storage.close().await;
         drop(lock);
         tracing::info!(event = "stopped");
-        served
+        Ok(())
     }
 }

@@ -84,7 +84,7 @@ pub(crate) trait Queue: Send + Sync + std::fmt::Debug {
     /// Undoes claims whose answer could not be delivered.
     fn give_back<'a>(&'a self, worker: &'a str, claims: Vec<(String, u64)>) -> StorageFuture<'a, ()>;
     /// The owner refuses a claimed session.
-    fn nack<'a>(&'a self, by: &'a Reporter, id: &'a str, reason: String) -> StorageFuture<'a, Guarded<Requeued>>;
+    fn nack<'a>(&'a self, by: &'a Reporter, id: &'a str, nack: Nack) -> StorageFuture<'a, Guarded<Requeued>>;
     /// The owner moves its session on. Answers whether anything changed.
     fn report<'a>(&'a self, by: &'a Reporter, id: &'a str, report: Report) -> StorageFuture<'a, Guarded<bool>>;
     /// The owner adds to its session's timeline. Answers the activity's id.
@@ -103,6 +103,8 @@ pub(crate) trait Queue: Send + Sync + std::fmt::Debug {
     fn retire<'a>(&'a self, scope: &'a Scope, worker: &'a str) -> StorageFuture<'a, Option<Vec<String>>>;
     /// Takes back whatever is overdue. Answers when to look again, if anything is held.
     fn reap(&self) -> StorageFuture<'_, Option<i64>>;
+    /// Forgets some of the sessions that ended long ago. Answers whether there are more.
+    fn prune(&self) -> StorageFuture<'_, bool>;
     /// Grants every live claim a full new period, after a time in which nobody could renew.
     fn grant_grace(&self) -> StorageFuture<'_, u64>;
 }

@@ -23,6 +23,21 @@ pub(crate) struct Place {
     pub(crate) runner: Runner,
 }
 
+/// A queued session, and who cannot see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) place: Place,
+    /// Workers that refused it a moment ago; they are told by [`Wake::worker`] when they may have it again.
+    pub(crate) hidden_from: Vec<String>,
+}
+
+impl Offer {
+    /// An offer that every worker of the place can see.
+    pub(crate) const fn to_all(place: Place) -> Self {
+        Self { place, hidden_from: Vec::new() }
+    }
+}
+
 /// Waits and wake-ups. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wake {
@@ -60,7 +75,7 @@ struct Ticket {
     scope: Scope,
     runner: Runner,
     /// Sessions it was woken for and has not looked after yet.
-    woken_for: Vec<Place>,
+    woken_for: Vec<Offer>,
     notify: Arc<Notify>,
 }
 
@@ -84,14 +99,18 @@ impl State {
         }
     }
 
-    /// Wakes the ticket that has waited longest for work at `place`.
-    fn wake_one(&mut self, place: Place) {
+    /// Wakes the ticket that has waited longest for what is offered.
+    fn wake_one(&mut self, offer: Offer) {
+        let place = &offer.place;
         let Some(lane) = self.lanes.get(&(place.org.clone(), place.runner)) else { return };
-        let fits = |project: &Option<String>| project.as_ref().is_none_or(|project| *project == place.project);
-        let Some(id) = lane.iter().find(|(_, project)| fits(project)).map(|(id, _)| *id) else { return };
+        let fits = |id: &u64, project: &Option<String>| {
+            project.as_ref().is_none_or(|project| *project == place.project)
+                && self.tickets.get(id).is_some_and(|ticket| !offer.hidden_from.contains(&ticket.worker))
+        };
+        let Some(id) = lane.iter().find(|(id, project)| fits(id, project)).map(|(id, _)| *id) else { return };
         self.disarm(id);
         if let Some(ticket) = self.tickets.get_mut(&id) {
-            ticket.woken_for.push(place);
+            ticket.woken_for.push(offer);
             ticket.notify.notify_one();
         }
     }
@@ -106,7 +125,7 @@ impl State {
                 self.workers.remove(&ticket.worker);
             }
         }
-        ticket.woken_for.into_iter().for_each(|place| self.wake_one(place));
+        ticket.woken_for.into_iter().for_each(|offer| self.wake_one(offer));
     }
 }
 
@@ -116,9 +135,9 @@ impl Wake {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// There is a session to claim at `place`.
-    pub(crate) fn work(&self, place: Place) {
-        self.state().wake_one(place);
+    /// There is a session to claim.
+    pub(crate) fn work(&self, offer: Offer) {
+        self.state().wake_one(offer);
     }
 
     /// The worker may have a free slot, or its registration changed.
@@ -187,7 +206,7 @@ pub(crate) struct WorkWait {
     id: u64,
     notify: Arc<Notify>,
     /// Sessions that the look under way takes care of.
-    looked_at: Vec<Place>,
+    looked_at: Vec<Offer>,
 }
 
 impl WorkWait {
@@ -203,12 +222,12 @@ impl WorkWait {
     /// Call after each look. `saturated`: the worker could not have taken more, so what is left is for others, and
     /// only a change of the worker itself ends the wait.
     pub(crate) fn end_look(&mut self, saturated: bool) {
-        let places = std::mem::take(&mut self.looked_at);
+        let offers = std::mem::take(&mut self.looked_at);
         if saturated {
             let mut state = self.wake.state();
             state.disarm(self.id);
             let since = state.tickets.get_mut(&self.id).map(|ticket| std::mem::take(&mut ticket.woken_for));
-            places.into_iter().chain(since.unwrap_or_default()).for_each(|place| state.wake_one(place));
+            offers.into_iter().chain(since.unwrap_or_default()).for_each(|offer| state.wake_one(offer));
         }
     }
 
@@ -220,10 +239,10 @@ impl WorkWait {
 
 impl Drop for WorkWait {
     fn drop(&mut self) {
-        let places = std::mem::take(&mut self.looked_at);
+        let offers = std::mem::take(&mut self.looked_at);
         let mut state = self.wake.state();
         state.remove(self.id);
-        places.into_iter().for_each(|place| state.wake_one(place));
+        offers.into_iter().for_each(|offer| state.wake_one(offer));
     }
 }
 

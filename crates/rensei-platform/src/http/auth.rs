@@ -163,6 +163,7 @@ impl App {
             }
             (Caller::Host(claims), LegacyAuth::Both) => by_token(claims, worker, attempt),
             (_, LegacyAuth::Both) => Err(caller.wrong("a runtime token or a worker API key")),
+            (Caller::Host(_), LegacyAuth::KeyOnly) => Err(AuthError::KeyOnly.into()),
             (_, LegacyAuth::KeyOnly) => Err(caller.wrong("a worker API key")),
         }
     }

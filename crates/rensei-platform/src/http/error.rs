@@ -58,6 +58,12 @@ pub(crate) enum AuthError {
     /// It is of a kind that has no business here.
     #[error("this endpoint takes {wants}, not {got}")]
     WrongKind { wants: &'static str, got: &'static str },
+    /// A host's token where only keys are taken.
+    #[error(
+        "this control plane takes reports with a worker API key alone (`--legacy-session-auth key-only`): hosts must be \
+         able to send WORKER_API_KEY, which rensei's daemon and worker cannot yet"
+    )]
+    KeyOnly,
     /// A runtime token that is not valid.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -110,6 +116,9 @@ impl ApiError {
         match self {
             Self::Unauthorized(AuthError::Token(_)) => {
                 Some("refresh the token: POST /api/workers/{id}/refresh-token with the registration token")
+            }
+            Self::Unauthorized(AuthError::KeyOnly) => {
+                Some("serve with `rensei platform serve --legacy-session-auth both`")
             }
             Self::Unauthorized(AuthError::Missing) => Some("send the header `Authorization: Bearer <token>`"),
             Self::Unauthorized(AuthError::Unknown) => {

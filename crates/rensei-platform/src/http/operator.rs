@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use super::extract::{Body, Id, Params};
-use super::validate::{bounded_text, check_session};
+use super::validate::{bounded_text, check_session, check_size};
 use super::waiting::Until;
 use super::{App, Shared, pending};
 use crate::runner::Runner;
@@ -33,6 +33,7 @@ pub(super) async fn create(
     check_session(&request)?;
     let project = app.project(&scope, request.project.as_deref()).await?;
     let new = new_session(request, scope, project)?;
+    check_size(&new.item)?;
     let (runner, provider) = (new.runner, new.provider.clone());
     let session = app.queue.enqueue(new).await?;
     tracing::info!(

@@ -6,7 +6,7 @@ use super::extract::{Body, Id, Params, Wait};
 use super::validate::{bounded_activity, bounded_result, bounded_text};
 use super::waiting::Until;
 use super::{App, Shared};
-use crate::storage::{ClaimBy, ClaimOne, Report, Reporter, Requeued, StopState};
+use crate::storage::{ClaimBy, ClaimOne, Nack, Report, Reporter, Requeued, StopState};
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -88,8 +88,8 @@ pub(super) async fn nack(
 ) -> Result<Json<Value>, ApiError> {
     let request: NackRequest = body.json()?;
     let by = app.session_host(&headers, &request.worker_id, request.attempt).await?;
-    let reason = bounded_text(request.reason, 1_000);
-    let outcome = app.queue.nack(&by, &id, reason).await?;
+    let nack = Nack { reason: bounded_text(request.reason, 1_000), host_fault: request.host_fault };
+    let outcome = app.queue.nack(&by, &id, nack).await?;
     let requeued = outcome.map_err(|refusal| ApiError::refused(refusal, &id, "pending"))?;
     Ok(Json(json!({ "nacked": true, "sessionId": id, "requeued": requeued == Requeued::Yes })))
 }

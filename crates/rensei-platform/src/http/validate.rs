@@ -2,9 +2,10 @@
 
 use super::error::ApiError;
 use crate::init::check_repository;
+use crate::storage::{ITEM_OVERHEAD, MAX_CLAIM_BYTES};
 use rensei_proto::operator::CreateSession;
 use rensei_proto::outcome::{DiffStat, SessionResult};
-use rensei_proto::platform::Activity;
+use rensei_proto::platform::{Activity, PollItem};
 use serde_json::Value;
 
 /// Largest prompt in bytes.
@@ -41,6 +42,16 @@ pub(super) fn check_session(request: &CreateSession) -> Result<(), ApiError> {
     check_revision("ref", request.r#ref.as_deref())?;
     check_revision("branch", request.branch.as_deref())?;
     check_env(request)
+}
+
+/// Checks that the item fits into the answer to a poll, which clients read up to a bound.
+pub(super) fn check_size(item: &PollItem) -> Result<(), ApiError> {
+    let size = serde_json::to_vec(item).map_err(|_| ApiError::Internal("a work item cannot be written"))?.len();
+    if i64::try_from(size).is_ok_and(|size| size + ITEM_OVERHEAD <= MAX_CLAIM_BYTES) {
+        Ok(())
+    } else {
+        Err(bad(format!("the session takes {size} bytes as JSON, and must take less than 2 MiB")))
+    }
 }
 
 fn check_text(field: &str, text: Option<&str>, most: usize) -> Result<(), ApiError> {

@@ -127,17 +127,18 @@ pub(super) async fn heartbeat(
 ) -> Result<Json<HeartbeatResponse>, ApiError> {
     app.host_of(&headers, &id).await?;
     let request: HeartbeatRequest = body.json()?;
-    match request.active_count.or(request.active_sessions) {
-        Some(count) if count >= 0 => {}
+    let active = match request.active_count.or(request.active_sessions) {
+        Some(count) if count >= 0 => count.min(MAX_CAPACITY),
         Some(_) => return Err(ApiError::BadRequest("activeCount must not be negative".to_owned())),
         None => return Err(ApiError::BadRequest("activeCount is missing".to_owned())),
-    }
+    };
     for failure in &request.mutation_failures {
         tracing::warn!(event = "mutation_failed", worker_id = %id, mutation = %failure.id, error = %failure.error);
     }
     let beat = Beat {
         draining: request.status.map(|status| status == HostActivity::Draining),
         capacity: i64::from(request.max_sessions).min(MAX_CAPACITY),
+        active,
         allowlist_hash: request.allowlist_hash,
         allowlist: request.allowlist,
         held: request.sessions,
@@ -240,6 +241,7 @@ fn view(worker: &Worker) -> Value {
         "capacity": worker.capacity,
         "activeCount": worker.sessions.len(),
         "activeSessions": worker.sessions,
+        "foreignCount": worker.foreign,
         "registeredAt": worker.registered_at,
         "lastHeartbeat": worker.last_beat_at,
     })

@@ -14,8 +14,17 @@ pub(crate) const MAX_CLAIMS: i64 = 16;
 pub(crate) const MAX_LEASE_LOSSES: i64 = 3;
 /// Claims without acceptance after which a session has failed.
 pub(crate) const MAX_UNACCEPTED: i64 = 5;
-/// Milliseconds for which a session is not offered again to the worker that refused it.
+/// Milliseconds for which a session is not offered again to the worker that refused it: at first, doubled by each further
+/// refusal.
 pub(crate) const REFUSAL_MS: i64 = 1_000;
+/// The longest such time.
+pub(crate) const MAX_REFUSAL_MS: i64 = 60_000;
+/// Bytes of work that one poll hands out at most, unless a single item is larger.
+pub(crate) const MAX_CLAIM_BYTES: i64 = 2 * 1024 * 1024 - 4096;
+/// Bytes that an item takes in an answer beside its own: its id among the claimed ones, its attempt, commas.
+pub(crate) const ITEM_OVERHEAD: i64 = 128;
+/// Milliseconds for which a session is remembered after its end.
+pub(crate) const RETENTION_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 /// Activities kept per session; older ones go.
 pub(crate) const MAX_ACTIVITIES: i64 = 10_000;
 /// Most activities in one page.
@@ -112,6 +121,8 @@ pub(crate) struct Worker {
     pub(crate) online: bool,
     pub(crate) registered_at: i64,
     pub(crate) last_beat_at: i64,
+    /// Sessions that it runs of its own, as of its last beat.
+    pub(crate) foreign: i64,
     /// Sessions that it holds, oldest first.
     pub(crate) sessions: Vec<String>,
 }
@@ -119,7 +130,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Sessions that it could take now.
     pub(crate) fn free(&self) -> i64 {
-        self.capacity - i64::try_from(self.sessions.len()).unwrap_or(i64::MAX)
+        self.capacity - self.foreign - i64::try_from(self.sessions.len()).unwrap_or(i64::MAX)
     }
 }
 
@@ -237,6 +248,15 @@ pub(crate) struct Report {
     pub(crate) result: Option<String>,
 }
 
+/// A refusal of a claimed session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Nack {
+    /// In the host's own words.
+    pub(crate) reason: String,
+    /// Whether the host could not take it for reasons of its own.
+    pub(crate) host_fault: bool,
+}
+
 /// What became of a session that its worker gave back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Requeued {
@@ -272,6 +292,8 @@ pub(crate) struct Beat {
     pub(crate) draining: Option<bool>,
     /// Sessions it runs at once; 0: not said.
     pub(crate) capacity: i64,
+    /// Sessions that it runs now, its own included.
+    pub(crate) active: i64,
     /// Digest of its allowlist; empty: not said.
     pub(crate) allowlist_hash: String,
     pub(crate) allowlist: Option<Vec<AllowlistEntry>>,

@@ -6,6 +6,8 @@
 
 mod claims;
 mod leases;
+mod prune;
+mod refusals;
 mod reports;
 mod rows;
 mod sessions;
@@ -14,8 +16,8 @@ mod workers;
 mod writer;
 
 use super::{
-    Beat, BeatAnswer, Bootstrap, Bootstrapped, ClaimBy, ClaimOne, Claimed, Credential, Guarded, NewSession, NewWorker,
-    Project, Queue, Report, Reporter, Requeued, Scope, SessionFilter, SessionRow, StopState, StorageError,
+    Beat, BeatAnswer, Bootstrap, Bootstrapped, ClaimBy, ClaimOne, Claimed, Credential, Guarded, Nack, NewSession,
+    NewWorker, Project, Queue, Report, Reporter, Requeued, Scope, SessionFilter, SessionRow, StopState, StorageError,
     StorageFuture, Store, Timing, Worker,
 };
 use crate::clock::Clock;
@@ -164,8 +166,8 @@ impl Queue for SqliteStorage {
         Box::pin(claims::give_back(self, worker, claims))
     }
 
-    fn nack<'a>(&'a self, by: &'a Reporter, id: &'a str, reason: String) -> StorageFuture<'a, Guarded<Requeued>> {
-        Box::pin(claims::nack(self, by, id, reason))
+    fn nack<'a>(&'a self, by: &'a Reporter, id: &'a str, nack: Nack) -> StorageFuture<'a, Guarded<Requeued>> {
+        Box::pin(claims::nack(self, by, id, nack))
     }
 
     fn report<'a>(&'a self, by: &'a Reporter, id: &'a str, report: Report) -> StorageFuture<'a, Guarded<bool>> {
@@ -202,6 +204,10 @@ impl Queue for SqliteStorage {
 
     fn reap(&self) -> StorageFuture<'_, Option<i64>> {
         Box::pin(leases::reap(self))
+    }
+
+    fn prune(&self) -> StorageFuture<'_, bool> {
+        Box::pin(prune::prune(self))
     }
 
     fn grant_grace(&self) -> StorageFuture<'_, u64> {

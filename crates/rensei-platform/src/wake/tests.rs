@@ -2,8 +2,8 @@ use super::*;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-fn place(project: &str) -> Place {
-    Place { org: "o".into(), project: project.into(), runner: Runner::Go }
+fn place(project: &str) -> Offer {
+    Offer::to_all(Place { org: "o".into(), project: project.into(), runner: Runner::Go })
 }
 
 fn wait(wake: &Wake, worker: &str, project: Option<&str>) -> WorkWait {
@@ -66,6 +66,26 @@ fn a_poll_that_cannot_take_it_passes_it_on() {
     drop(first);
     let state = wake.state();
     assert!(state.lanes.is_empty() && state.tickets.is_empty() && state.workers.is_empty());
+}
+
+#[test]
+fn a_refused_session_wakes_only_those_who_can_see_it() {
+    let wake = Wake::default();
+    let (mut first, mut second, mut third) = (wait(&wake, "a", None), wait(&wake, "b", None), wait(&wake, "c", None));
+    for wait in [&mut first, &mut second, &mut third] {
+        wait.begin_look();
+        wait.end_look(false);
+    }
+    let hidden = |from: &[&str]| Offer { hidden_from: from.iter().map(ToString::to_string).collect(), ..place("p") };
+    wake.work(hidden(&["a"]));
+    assert!(!is_woken(&first) && is_woken(&second) && !is_woken(&third));
+    // Passed on, it is still hidden from the same ones.
+    drop(second);
+    assert!(!is_woken(&first) && is_woken(&third));
+    drop(third);
+    assert!(!is_woken(&first));
+    wake.work(hidden(&["b"]));
+    assert!(is_woken(&first));
 }
 
 #[test]

@@ -115,7 +115,9 @@ async fn reports_take_the_worker_key_alone_when_told_so() {
     let worker = server.worker("m", 1).await;
     let id = server.create(json!({})).await;
     let (_, attempt) = worker.take().await;
-    worker.status(&id, "running", Some(attempt)).await.expect(401);
+    let refused = worker.status(&id, "running", Some(attempt)).await.expect(401);
+    assert!(error(&refused).contains("WORKER_API_KEY"), "{refused}");
+    assert!(refused["hint"].as_str().unwrap().contains("--legacy-session-auth both"), "{refused}");
     worker.session_call(&id, "activity", json!({ "activity": { "type": "thought", "content": "" } })).await.expect(401);
     let key = server.tenant.worker_api_key.expose();
     let body = json!({ "workerId": worker.id, "status": "running" });

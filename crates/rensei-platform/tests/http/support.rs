@@ -44,7 +44,7 @@ impl Answer {
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
     client: Client<HttpConnector, Full<Bytes>>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Http {
@@ -182,7 +182,7 @@ impl Server {
 pub(crate) struct Worker {
     pub(crate) id: String,
     pub(crate) token: String,
-    http: Http,
+    pub(crate) http: Http,
 }
 
 impl Worker {
@@ -218,8 +218,16 @@ impl Worker {
     }
 
     pub(crate) async fn beat(&self, mut body: Value) -> Answer {
-        body["activeCount"] = json!(0);
+        if body["activeCount"].is_null() {
+            body["activeCount"] = json!(0);
+        }
         self.http.post(&format!("/api/workers/{}/heartbeat", self.id), &self.token, body).await
+    }
+
+    /// A refusal for reasons of the host.
+    pub(crate) async fn cannot_take(&self, id: &str, attempt: u64) -> Answer {
+        let body = json!({ "work": {}, "attempt": attempt, "reason": "disk full", "hostFault": true });
+        self.session_call(id, "nack", body).await
     }
 
     pub(crate) async fn nack(&self, id: &str, attempt: u64) -> Answer {

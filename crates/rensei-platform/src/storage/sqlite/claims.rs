@@ -7,35 +7,37 @@ use super::{SqliteStorage, StorageError};
 use crate::runner::Runner;
 use crate::storage::release::Cause;
 use crate::storage::{
-    ClaimBy, ClaimOne, Claimed, ClaimedWork, Guarded, MAX_CLAIMS, Refusal, Reporter, Requeued, Timing,
+    ClaimBy, ClaimOne, Claimed, ClaimedWork, Guarded, ITEM_OVERHEAD, MAX_CLAIM_BYTES, MAX_CLAIMS, Nack, Refusal,
+    Reporter, Requeued, Timing,
 };
 use rensei_proto::SessionStatus;
+use serde_json::json;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Error, Row as _};
 
-/// The claim itself; `$wanted` selects the rows to take. Binds: 1 worker, 2 now, 3 lease, 4 acceptance.
-macro_rules! claim {
-    ($wanted:literal) => {
+/// What a worker could take, most urgent first. Binds: 1 worker, 2 now, 3 project or organisation, 4 lane, 5 how many.
+macro_rules! candidates {
+    ($column:literal) => {
         concat!(
-            "UPDATE sessions SET status = 'claimed', attempt = attempt + 1, worker_id = ?1, holder = ?1,
-                    claimed_at = ?2, started_at = NULL, updated_at = max(?2, updated_at + 1),
-                    lease_until = ?3, accept_until = ?4, due_at = min(?3, ?4), refused_by = NULL
-             WHERE seq IN (",
-            $wanted,
-            ") RETURNING id, attempt, score, (SELECT item FROM session_items i WHERE i.seq = sessions.seq) AS item"
+            "SELECT seq, item_bytes FROM sessions WHERE ",
+            $column,
+            " = ?3 AND runner = ?4 AND status = 'pending'
+                AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.session_seq = sessions.seq AND r.worker_id = ?1
+                                AND r.hidden_until > ?2)
+             ORDER BY score, seq LIMIT ?5"
         )
     };
 }
 
-pub(super) const CLAIM_IN_PROJECT: &str = claim!(
-    "SELECT seq FROM sessions WHERE project_id = ?5 AND runner = ?6 AND status = 'pending'
-        AND (refused_by IS NULL OR refused_by <> ?1) ORDER BY score, seq LIMIT ?7"
-);
-pub(super) const CLAIM_IN_ORG: &str = claim!(
-    "SELECT seq FROM sessions WHERE org_id = ?5 AND runner = ?6 AND status = 'pending'
-        AND (refused_by IS NULL OR refused_by <> ?1) ORDER BY score, seq LIMIT ?7"
-);
-const CLAIM_BY_ID: &str = claim!("SELECT seq FROM sessions WHERE id = ?5 AND status = 'pending'");
+pub(super) const CANDIDATES_IN_PROJECT: &str = candidates!("project_id");
+pub(super) const CANDIDATES_IN_ORG: &str = candidates!("org_id");
+/// The claim itself. Only this connection writes, so whatever was pending a moment ago still is. Binds: 1 worker, 2 now,
+/// 3 lease, 4 acceptance, 5 row numbers.
+pub(super) const CLAIM: &str = "UPDATE sessions SET status = 'claimed', attempt = attempt + 1, worker_id = ?1,
+            holder = ?1, claimed_at = ?2, started_at = NULL, updated_at = max(?2, updated_at + 1),
+            lease_until = ?3, accept_until = ?4, due_at = min(?3, ?4)
+     WHERE seq IN (SELECT value FROM json_each(?5)) AND status = 'pending'
+     RETURNING id, attempt, score, (SELECT item FROM session_items i WHERE i.seq = sessions.seq) AS item";
 
 /// The claiming worker as its row says.
 struct Claimant {
@@ -48,7 +50,7 @@ struct Claimant {
 async fn claimant(connection: &mut SqliteConnection, by: &ClaimBy) -> Result<Option<Claimant>, Error> {
     let row = sqlx::query(
         "SELECT runner, project_id,
-                CASE draining WHEN 0 THEN capacity - (SELECT count(*) FROM sessions WHERE holder = w.id) ELSE 0 END AS free
+                CASE draining WHEN 0 THEN capacity - foreign_count - (SELECT count(*) FROM sessions WHERE holder = w.id) ELSE 0 END AS free
          FROM workers w WHERE id = ?1 AND org_id = ?2",
     )
     .bind(&by.worker)
@@ -88,22 +90,54 @@ async fn claim_some(
         return Ok(Claimed::Work { items: Vec::new(), free: 0, runner: worker.runner });
     }
     let (sql, queue) = match &worker.project {
-        Some(project) => (CLAIM_IN_PROJECT, project),
-        None => (CLAIM_IN_ORG, &by.scope.org),
+        Some(project) => (CANDIDATES_IN_PROJECT, project),
+        None => (CANDIDATES_IN_ORG, &by.scope.org),
     };
-    let rows = sqlx::query(sql)
+    let candidates: Vec<(i64, i64)> = sqlx::query_as(sql)
+        .bind(&worker.id)
+        .bind(now)
+        .bind(queue)
+        .bind(worker.runner.as_str())
+        .bind(wanted)
+        .fetch_all(&mut *connection)
+        .await?;
+    let chosen = within_bytes(&candidates);
+    if chosen.is_empty() {
+        return Ok(Claimed::Work { items: Vec::new(), free: worker.free, runner: worker.runner });
+    }
+    let items = in_order(&take(connection, &worker, &chosen, (now, timing)).await?, &worker.id)?;
+    let taken = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    Ok(Claimed::Work { items, free: worker.free - taken, runner: worker.runner })
+}
+
+/// The first candidates, with items that fit into one answer together; always the first one.
+fn within_bytes(candidates: &[(i64, i64)]) -> Vec<i64> {
+    let mut total = 0;
+    candidates
+        .iter()
+        .take_while(|(_, bytes)| {
+            let first = total == 0;
+            total += bytes + ITEM_OVERHEAD;
+            first || total <= MAX_CLAIM_BYTES
+        })
+        .map(|(seq, _)| *seq)
+        .collect()
+}
+
+async fn take(
+    connection: &mut SqliteConnection,
+    worker: &Claimant,
+    chosen: &[i64],
+    (now, timing): (i64, Timing),
+) -> Result<Vec<SqliteRow>, Error> {
+    sqlx::query(CLAIM)
         .bind(&worker.id)
         .bind(now)
         .bind(now + timing.lease)
         .bind(now + timing.accept)
-        .bind(queue)
-        .bind(worker.runner.as_str())
-        .bind(wanted)
+        .bind(json!(chosen).to_string())
         .fetch_all(connection)
-        .await?;
-    let items = in_order(&rows, &worker.id)?;
-    let taken = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    Ok(Claimed::Work { items, free: worker.free - taken, runner: worker.runner })
+        .await
 }
 
 /// Claimed rows, most urgent first: `RETURNING` promises no order.
@@ -149,7 +183,7 @@ async fn claim_by_id(
 ) -> Result<ClaimOne, Error> {
     let Some(worker) = claimant(connection, &by).await? else { return Ok(ClaimOne::UnknownWorker) };
     let row = sqlx::query(
-        "SELECT id, attempt, status, holder, runner, (SELECT item FROM session_items i WHERE i.seq = s.seq) AS item
+        "SELECT seq, id, attempt, status, holder, runner, (SELECT item FROM session_items i WHERE i.seq = s.seq) AS item
          FROM sessions s WHERE id = ?1 AND org_id = ?2 AND (?3 IS NULL OR project_id = ?3)",
     )
     .bind(&id)
@@ -165,15 +199,8 @@ async fn claim_by_id(
     if let Some(reason) = unclaimable(&row, &worker)? {
         return Ok(ClaimOne::Refused(reason));
     }
-    let claimed = sqlx::query(CLAIM_BY_ID)
-        .bind(&worker.id)
-        .bind(now)
-        .bind(now + timing.lease)
-        .bind(now + timing.accept)
-        .bind(&id)
-        .fetch_one(connection)
-        .await?;
-    claimed_work(&claimed).map(ClaimOne::Claimed)
+    let claimed = take(connection, &worker, &[row.try_get("seq")?], (now, timing)).await?;
+    claimed.first().map_or(Err(Error::RowNotFound), |row| claimed_work(row).map(ClaimOne::Claimed))
 }
 
 /// Why a session that nobody holds cannot be claimed by `worker`.
@@ -224,15 +251,12 @@ pub(super) async fn nack(
     db: &SqliteStorage,
     by: &Reporter,
     id: &str,
-    reason: String,
+    nack: Nack,
 ) -> Result<Guarded<Requeued>, StorageError> {
     let (now, reporter, session) = (db.now(), by.clone(), id.to_owned());
     let outcome =
-        db.write("nack", move |connection| Box::pin(refuse(connection, reporter, session, (reason, now)))).await?;
+        db.write("nack", move |connection| Box::pin(refuse(connection, reporter, session, (nack, now)))).await?;
     Ok(outcome.map(|ended| {
-        if ended.status == SessionStatus::Pending {
-            db.wake.due(leases::refusal_over(now));
-        }
         let requeued = ended.requeued();
         ended.announce(db);
         requeued
@@ -243,7 +267,7 @@ async fn refuse(
     connection: &mut SqliteConnection,
     by: Reporter,
     id: String,
-    (reason, now): (String, i64),
+    (nack, now): (Nack, i64),
 ) -> Result<Guarded<Ended>, Error> {
     let row = match classify(connection, &by, &id).await? {
         Ok(row) => row,
@@ -252,7 +276,7 @@ async fn refuse(
     if row.row.status != SessionStatus::Claimed {
         return Ok(Err(Refusal::Illegal { from: row.row.status }));
     }
-    leases::let_go(connection, row, &Cause::Refused { reason }, now).await.map(Ok)
+    leases::let_go(connection, row, &Cause::Refused(nack), now).await.map(Ok)
 }
 
 #[cfg(test)]

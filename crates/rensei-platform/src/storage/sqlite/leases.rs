@@ -1,28 +1,27 @@
 //! How claims end without a report.
 
+use super::refusals;
 use super::rows::held;
 use super::{SqliteStorage, StorageError};
 use crate::storage::release::{Cause, release};
-use crate::storage::{HeldBy, REFUSAL_MS, Requeued};
-use crate::wake::Place;
+use crate::storage::{HeldBy, Nack, Requeued};
+use crate::wake::Offer;
 use rensei_proto::SessionStatus;
+use sqlx::Error;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Error, Row as _};
+use std::collections::HashSet;
 
 /// Overdue sessions that one transaction takes back at most.
 const REAP_BATCH: i64 = 256;
-
-/// When a refused session is offered to the same worker again.
-pub(super) const fn refusal_over(now: i64) -> i64 {
-    now + REFUSAL_MS
-}
 
 /// What became of a session whose claim was taken away.
 #[derive(Debug)]
 pub(super) struct Ended {
     id: String,
     worker: String,
-    place: Place,
+    offer: Offer,
+    /// When it is offered to the worker that refused it again.
+    hidden_until: Option<i64>,
     /// `pending`, `failed` or `stopped`.
     pub(super) status: SessionStatus,
 }
@@ -33,7 +32,8 @@ impl Ended {
         db.wake.session(&self.id);
         db.wake.worker(&self.worker);
         if self.status == SessionStatus::Pending {
-            db.wake.work(self.place);
+            db.wake.work(self.offer);
+            self.hidden_until.into_iter().for_each(|until| db.wake.due(until));
         }
     }
 
@@ -57,14 +57,12 @@ pub(super) async fn let_go(
     now: i64,
 ) -> Result<Ended, Error> {
     let decision = release(&held.row, cause);
-    let accepted = held.row.status != SessionStatus::Claimed;
-    let refused = matches!(cause, Cause::Refused { .. }) && decision.status == SessionStatus::Pending;
+    let word = cause.word(held.row.accepted);
     let ended_at = decision.status.is_terminal().then_some(now);
     sqlx::query(
         "UPDATE sessions SET status = ?2, lease_losses = ?3, unaccepted = ?4, error = coalesce(?5, error),
                 requeue_reason = ?6, updated_at = max(?7, updated_at + 1), ended_at = ?8,
-                holder = NULL, lease_until = NULL, accept_until = NULL,
-                refused_by = CASE WHEN ?9 IS NULL THEN NULL ELSE holder END, due_at = ?9
+                requeue_detail = ?9, holder = NULL, lease_until = NULL, accept_until = NULL, due_at = NULL
          WHERE seq = ?1",
     )
     .bind(held.seq)
@@ -72,23 +70,31 @@ pub(super) async fn let_go(
     .bind(decision.lease_losses)
     .bind(decision.unaccepted)
     .bind(&decision.error)
-    .bind(cause.word(accepted))
+    .bind(word)
     .bind(now)
     .bind(ended_at)
-    .bind(refused.then(|| refusal_over(now)))
-    .execute(connection)
+    .bind(cause.detail())
+    .execute(&mut *connection)
     .await?;
     tracing::info!(
         event = "released", session_id = %held.id, worker_id = %held.worker, attempt = held.attempt,
-        cause = cause.word(accepted), status = %decision.status,
+        cause = word, status = %decision.status, reason = cause.detail(),
     );
-    Ok(Ended { id: held.id, worker: held.worker, place: held.place, status: decision.status })
+    let (mut hidden_until, mut hidden_from) = (None, Vec::new());
+    if decision.status == SessionStatus::Pending {
+        if let Cause::Refused(Nack { host_fault, .. }) = cause {
+            hidden_until = Some(refusals::note(connection, &held, *host_fault, now).await?);
+        }
+        hidden_from = refusals::hidden_from(connection, held.seq, now).await?;
+    }
+    let offer = Offer { place: held.place, hidden_from };
+    Ok(Ended { id: held.id, worker: held.worker, offer, hidden_until, status: decision.status })
 }
 
 pub(super) async fn reap(db: &SqliteStorage) -> Result<Option<i64>, StorageError> {
     let now = db.now();
     let reaped = db.write("reap", move |connection| Box::pin(take_back(connection, now))).await?;
-    reaped.offered.into_iter().for_each(|place| db.wake.work(place));
+    reaped.offered_again.iter().for_each(|worker| db.wake.worker(worker));
     reaped.ended.into_iter().for_each(|ended| ended.announce(db));
     Ok(reaped.next)
 }
@@ -96,8 +102,8 @@ pub(super) async fn reap(db: &SqliteStorage) -> Result<Option<i64>, StorageError
 #[derive(Debug, Default)]
 struct Reaped {
     ended: Vec<Ended>,
-    /// Places of refused sessions that are offered to everybody again.
-    offered: Vec<Place>,
+    /// Workers to which sessions that they refused are offered again.
+    offered_again: HashSet<String>,
     next: Option<i64>,
 }
 
@@ -105,30 +111,16 @@ pub(super) const OVERDUE: &str = "SELECT * FROM sessions WHERE due_at <= ?1 ORDE
 
 async fn take_back(connection: &mut SqliteConnection, now: i64) -> Result<Reaped, Error> {
     let rows = sqlx::query(OVERDUE).bind(now).bind(REAP_BATCH).fetch_all(&mut *connection).await?;
-    let mut reaped = Reaped::default();
+    let mut reaped = Reaped { offered_again: refusals::over(connection, now).await?, ..Reaped::default() };
     for row in &rows {
-        let overdue = held(row)?;
-        if overdue.row.status == SessionStatus::Pending {
-            offer_again(connection, overdue.seq).await?;
-            reaped.offered.push(overdue.place);
-        } else {
-            reaped.ended.push(let_go(connection, overdue, &Cause::Overdue, now).await?);
-        }
+        reaped.ended.push(let_go(connection, held(row)?, &Cause::Overdue, now).await?);
     }
-    reaped.next = sqlx::query("SELECT min(due_at) AS next FROM sessions WHERE due_at IS NOT NULL")
-        .fetch_one(connection)
-        .await?
-        .try_get("next")?;
+    reaped.next = sqlx::query_scalar(NEXT).fetch_one(connection).await?;
     Ok(reaped)
 }
 
-async fn offer_again(connection: &mut SqliteConnection, seq: i64) -> Result<(), Error> {
-    sqlx::query("UPDATE sessions SET refused_by = NULL, due_at = NULL WHERE seq = ?1")
-        .bind(seq)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
+const NEXT: &str = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM sessions WHERE due_at IS NOT NULL UNION ALL
+                                         SELECT min(hidden_until) FROM refusals WHERE hidden_until IS NOT NULL)";
 
 pub(super) async fn grant_grace(db: &SqliteStorage) -> Result<u64, StorageError> {
     let (now, timing) = (db.now(), db.timing);

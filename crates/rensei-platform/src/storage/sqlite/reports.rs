@@ -173,8 +173,7 @@ pub(super) async fn record_activity(
 }
 
 const COUNT_ACTIVITY: &str = as_owner!(
-    "UPDATE sessions SET activity_count = activity_count + 1, lease_until = ?6,
-            due_at = min(?6, coalesce(accept_until, ?6))",
+    "UPDATE sessions SET activity_count = activity_count + 1, lease_until = ?6, due_at = ?6, accept_until = NULL",
     "RETURNING seq, activity_count"
 );
 
@@ -244,7 +243,7 @@ async fn summarise(
 }
 
 const RENEW: &str = as_owner!(
-    "UPDATE sessions SET lease_until = ?6, due_at = min(?6, coalesce(accept_until, ?6))",
+    "UPDATE sessions SET lease_until = ?6, due_at = ?6, accept_until = NULL",
     "RETURNING stop_requested, stop_reason"
 );
 

@@ -56,6 +56,7 @@ pub(super) fn held(row: &SqliteRow) -> Result<HeldBy, Error> {
         place: place(row)?,
         row: HeldRow {
             status: status(row)?,
+            accepted: row.try_get::<Option<i64>, _>("accept_until")?.is_none(),
             stop_requested: row.try_get("stop_requested")?,
             lease_losses: row.try_get("lease_losses")?,
             unaccepted: row.try_get("unaccepted")?,
@@ -67,13 +68,15 @@ pub(super) fn held(row: &SqliteRow) -> Result<HeldBy, Error> {
 pub(super) fn session(row: &SqliteRow) -> Result<SessionRow, Error> {
     let result: Option<&str> = row.try_get("result")?;
     let requeue_reason: Option<String> = row.try_get("requeue_reason")?;
+    let requeue_detail: Option<String> = row.try_get("requeue_detail")?;
+    let status = status(row)?;
     Ok(SessionRow {
         project_id: row.try_get("project_id")?,
         runner: Runner::from_word(row.try_get("runner")?),
         session: Session {
             session_id: row.try_get("id")?,
             project: row.try_get("project_slug")?,
-            status: status(row)?,
+            status,
             repository: row.try_get("repository")?,
             r#ref: row.try_get("ref")?,
             title: row.try_get("title")?,
@@ -81,7 +84,7 @@ pub(super) fn session(row: &SqliteRow) -> Result<SessionRow, Error> {
             priority: row.try_get("priority")?,
             attempt: unsigned(row, "attempt")?,
             pending_reason: requeue_reason.clone(),
-            pending_detail: None,
+            pending_detail: requeue_detail.filter(|_| status == SessionStatus::Pending),
             worker_id: row.try_get("worker_id")?,
             hostname: row.try_get::<Option<String>, _>("hostname")?.filter(|name| !name.is_empty()),
             worktree_path: row.try_get("worktree_path")?,

@@ -3,7 +3,7 @@
 use super::rows::{self, select_session, session, status};
 use super::{SqliteStorage, StorageError};
 use crate::storage::{ACTIVITY_PAGE, NewSession, Scope, SessionFilter, SessionRow, score};
-use crate::wake::Place;
+use crate::wake::{Offer, Place};
 use rensei_proto::SessionStatus;
 use rensei_proto::operator::{ActivityPage, RecordedActivity, Session};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -15,16 +15,17 @@ pub(super) async fn enqueue(db: &SqliteStorage, mut new: NewSession) -> Result<S
     let at = Place { org: new.scope.org.clone(), project: new.project.id.clone(), runner: new.runner };
     let answer = as_created(&new, now);
     db.write("enqueue", move |connection| Box::pin(insert(connection, new, now))).await?;
-    db.wake.work(at);
+    db.wake.work(Offer::to_all(at));
     Ok(answer)
 }
 
 async fn insert(connection: &mut SqliteConnection, new: NewSession, now: i64) -> Result<(), Error> {
     let item = serde_json::to_string(&new.item).map_err(|error| Error::Encode(error.into()))?;
+    let size = i64::try_from(item.len()).unwrap_or(i64::MAX);
     sqlx::query(
         "INSERT INTO sessions (id, org_id, project_id, runner, status, score, priority, repository, ref, title,
-                               provider, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11);
+                               provider, created_at, updated_at, item_bytes)
+         VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?13);
          INSERT INTO session_items (seq, item) VALUES (last_insert_rowid(), ?12)",
     )
     .bind(new.item.session_id.as_str())
@@ -39,6 +40,7 @@ async fn insert(connection: &mut SqliteConnection, new: NewSession, now: i64) ->
     .bind(&new.provider)
     .bind(now)
     .bind(item)
+    .bind(size)
     .execute(connection)
     .await?;
     Ok(())
@@ -182,8 +184,6 @@ async fn request_stop(
             "UPDATE sessions SET stop_requested = 1, stop_reason = ?2, stop_requested_at = ?3,
                     updated_at = max(?3, updated_at + 1),
                     ended_at = CASE status WHEN 'pending' THEN ?3 END,
-                    due_at = CASE status WHEN 'pending' THEN NULL ELSE due_at END,
-                    refused_by = NULL,
                     status = CASE status WHEN 'pending' THEN 'stopped' ELSE status END
              WHERE id = ?1 AND stop_requested = 0 AND status IN ('pending', 'claimed', 'running', 'finalizing')
              RETURNING status",

@@ -53,8 +53,10 @@ async fn jobs_of_one_batch_fail_alone() {
 async fn the_hot_statements_walk_along_their_indexes() {
     let (_dir, storage) = storage().await;
     for (sql, index) in [
-        (claims::CLAIM_IN_PROJECT, "sessions_queue_project"),
-        (claims::CLAIM_IN_ORG, "sessions_queue_org"),
+        (claims::CANDIDATES_IN_PROJECT, "sessions_queue_project"),
+        (claims::CANDIDATES_IN_ORG, "sessions_queue_org"),
+        (claims::CLAIM, "sessions USING INTEGER PRIMARY KEY"),
+        (prune::ENDED, "sessions_ended"),
         ("SELECT * FROM sessions WHERE holder = ?1", "sessions_holder"),
         (leases::OVERDUE, "sessions_due"),
     ] {
@@ -64,4 +66,36 @@ async fn the_hot_statements_walk_along_their_indexes() {
         assert!(steps.iter().any(|step| step.contains(index)), "{index}: {steps:?}");
         assert!(!steps.iter().any(|step| step.contains("SCAN sessions") || step.contains("TEMP B-TREE")), "{steps:?}");
     }
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = crate::data_dir::DataDir::open(dir.path()).unwrap().database().unwrap();
+    let mut old = sqlx::migrate!();
+    old.migrations = old.migrations[..1].to_vec().into();
+    let mut connection = SqliteConnection::connect_with(&options(&path)).await.unwrap();
+    old.run(&mut connection).await.unwrap();
+    sqlx::raw_sql(
+        r#"INSERT INTO orgs VALUES ('o', 'o', NULL, 0);
+           INSERT INTO projects VALUES ('p', 'o', 'p', '', 0);
+           INSERT INTO workers (id, org_id, registration_id, runner, capacity, registered_at, last_beat_at)
+           VALUES ('w', 'o', 'r', 'go', 4, 0, 0);
+           INSERT INTO sessions (seq, id, org_id, project_id, runner, status, score, priority, repository, created_at,
+                                 updated_at, refused_by, due_at)
+           VALUES (1, 's', 'o', 'p', 'go', 'pending', 1, 3, '/r', 0, 0, 'w', 5000);
+           INSERT INTO session_items VALUES (1, '{"sessionId":"s","title":"ä"}');"#,
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    let timing = Timing { lease: 90_000, accept: 60_000, offline: 90_000 };
+    let storage = SqliteStorage::open(&path, Arc::new(ManualClock::new(1_000)), timing).await.unwrap();
+    let bytes: i64 = sqlx::query_scalar("SELECT item_bytes FROM sessions").fetch_one(&storage.readers).await.unwrap();
+    assert_eq!(bytes, 30, "bytes, not characters");
+    assert_eq!(storage.reap().await.unwrap(), None, "a session that waits is never overdue");
+    let by = ClaimBy { scope: Scope { org: "o".into(), project: None }, worker: "w".into() };
+    let Claimed::Work { items, .. } = storage.claim(by).await.unwrap() else { panic!("the worker is known") };
+    assert_eq!((items.len(), items[0].session_id.as_str()), (1, "s"));
 }

@@ -30,7 +30,7 @@ async fn upsert(connection: &mut SqliteConnection, worker: NewWorker, now: i64) 
          ON CONFLICT (org_id, ifnull(project_id, ''), machine_id) WHERE machine_id <> '' DO UPDATE
          SET registration_id = excluded.registration_id, hostname = excluded.hostname, version = excluded.version,
              runner = excluded.runner, capacity = excluded.capacity, provides = excluded.provides,
-             draining = 0, allowlist = coalesce(excluded.allowlist, allowlist), registered_at = excluded.registered_at, last_beat_at = excluded.last_beat_at
+             draining = 0, foreign_count = 0, allowlist = coalesce(excluded.allowlist, allowlist), registered_at = excluded.registered_at, last_beat_at = excluded.last_beat_at
          RETURNING id",
     )
     .bind(&worker.id)
@@ -79,6 +79,7 @@ fn read(row: &SqliteRow, online_since: i64) -> Result<Worker, Error> {
         online: last_beat_at >= online_since,
         registered_at: row.try_get("registered_at")?,
         last_beat_at,
+        foreign: row.try_get("foreign_count")?,
         sessions,
     })
 }
@@ -116,6 +117,7 @@ async fn take_beat(
     Ok(Some((answer, released)))
 }
 
+/// What runs there beyond the listed sessions is the host's own. A host that lists nothing is taken to run what it holds.
 async fn note_beat(
     connection: &mut SqliteConnection,
     worker: &str,
@@ -126,7 +128,8 @@ async fn note_beat(
         "UPDATE workers SET last_beat_at = ?2, draining = coalesce(?3, draining),
                 capacity = CASE WHEN ?4 > 0 THEN ?4 ELSE capacity END,
                 allowlist_hash = CASE ?5 WHEN '' THEN allowlist_hash ELSE ?5 END,
-                allowlist = coalesce(?6, allowlist)
+                allowlist = coalesce(?6, allowlist),
+                foreign_count = max(0, ?7 - coalesce(?8, (SELECT count(*) FROM sessions WHERE holder = ?1)))
          WHERE id = ?1 RETURNING org_id, ifnull(project_id, '') AS project_id, runner",
     )
     .bind(worker)
@@ -135,10 +138,13 @@ async fn note_beat(
     .bind(beat.capacity)
     .bind(&beat.allowlist_hash)
     .bind(beat.allowlist.as_ref().map(|entries| json!(entries).to_string()))
+    .bind(beat.active)
+    .bind(beat.held.as_ref().map(|held| i64::try_from(held.len()).unwrap_or(i64::MAX)))
     .fetch_optional(connection)
     .await
 }
 
+/// A host that lists a session has it: it need not say `running` in time any more, its lease is enough.
 async fn renew_listed(
     connection: &mut SqliteConnection,
     worker: &str,
@@ -146,7 +152,7 @@ async fn renew_listed(
     lease_until: i64,
 ) -> Result<(), Error> {
     sqlx::query(
-        "UPDATE sessions SET lease_until = ?2, due_at = min(?2, coalesce(accept_until, ?2))
+        "UPDATE sessions SET lease_until = ?2, due_at = ?2, accept_until = NULL
          WHERE holder = ?1 AND EXISTS (SELECT 1 FROM json_each(?3) l WHERE l.value ->> 'sessionId' = sessions.id
                                        AND coalesce(l.value ->> 'attempt', attempt) = attempt)",
     )
@@ -236,7 +242,7 @@ pub(super) async fn retire(
     Ok(released.map(|released| released.into_iter().map(announce).collect()))
 }
 
-/// Removes the row and gives back what was claimed and not started. What runs keeps its lease: its process may be
+/// Removes the row and gives back what was claimed and not accepted. What runs keeps its lease: its process may be
 /// alive, and a second one must not start beside it.
 async fn remove(
     connection: &mut SqliteConnection,
@@ -253,7 +259,7 @@ async fn remove(
     if removed.rows_affected() == 0 {
         return Ok(None);
     }
-    let rows = sqlx::query("SELECT * FROM sessions WHERE holder = ?1 AND status = 'claimed' ORDER BY seq")
+    let rows = sqlx::query("SELECT * FROM sessions WHERE holder = ?1 AND accept_until IS NOT NULL ORDER BY seq")
         .bind(&worker)
         .fetch_all(&mut *connection)
         .await?;
