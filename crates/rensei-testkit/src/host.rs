@@ -116,7 +116,7 @@ impl TempHost {
     /// Waits until `look` sees something.
     ///
     /// # Panics
-    /// After [`PATIENCE`].
+    /// After [`crate::PATIENCE`].
     pub async fn until<T>(&self, mut look: impl FnMut(&Self) -> Option<T>) -> T {
         tokio::time::timeout(PATIENCE, async {
             loop {

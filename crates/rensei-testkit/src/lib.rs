@@ -39,9 +39,4 @@ pub use capture::Capture;
 pub use fault::{Answer, Call, Fault};
 #[cfg(feature = "host")]
 pub use host::{TempHost, TempState};
-pub use platform::{FakePlatform, REGISTRATION_TOKEN, Recorded, TOKEN_MARK, WorkItem};
-
-use std::time::Duration;
-
-/// Far more than any step takes; reached only when something hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub use platform::{FakePlatform, PATIENCE, REGISTRATION_TOKEN, Recorded, TOKEN_MARK, WorkItem};
