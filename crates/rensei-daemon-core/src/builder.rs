@@ -4,7 +4,7 @@ use crate::allowlist;
 use crate::capabilities;
 use crate::config::{self, Config, ConfigError, Defaults, Orchestrator};
 use crate::credentials::CredentialCache;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, WatchedConfig};
 use crate::events::EventBus;
 use crate::hook::{HookError, PreSpawnHook, WorkerEnvironment};
 use crate::host::Host;
@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Dispatch lane that this daemon serves.
@@ -53,7 +54,7 @@ impl BuildError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::State(error) => Some(error.hint()),
-            Self::Config(_) => Some("correct the file and run `rensei host run` again".to_owned()),
+            Self::Config(error) => Some(error.hint()),
             Self::Orchestrator(error) => error.hint(),
         }
     }
@@ -157,8 +158,8 @@ impl DaemonBuilder {
     /// # Errors
     /// [`BuildError`]; nothing is left behind but the state directory.
     pub fn build(self) -> Result<PreparedDaemon, BuildError> {
-        let config_path = self.config_path.clone().unwrap_or_else(|| self.state_root.join("daemon.yaml"));
-        let config = config::load(&config_path, &self.environment, &self.defaults).map_err(BuildError::Config)?;
+        let config =
+            config::load(&self.configuration(), &self.environment, &self.defaults).map_err(BuildError::Config)?;
         let state = StateDir::open(self.state_root.clone()).map_err(BuildError::State)?;
         let lock = state.lock().map_err(BuildError::State)?;
         let link = self.link(&config, &state)?.map(Arc::new);
@@ -197,6 +198,10 @@ impl DaemonBuilder {
             registration_token: token,
             request,
         })))
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.config_path.clone().unwrap_or_else(|| self.state_root.join("daemon.yaml"))
     }
 
     /// Why the token cannot be one of a control plane.
@@ -277,6 +282,11 @@ impl PreparedDaemon {
     pub fn with_control_url(self, control_url: &str) -> Daemon {
         let Self { builder, config, state, lock, link, workareas } = self;
         let unlinked = builder.unlinked(&config);
+        let watched = WatchedConfig {
+            path: builder.configuration(),
+            environment: builder.environment.clone(),
+            defaults: builder.defaults.clone(),
+        };
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
         let serving = Arc::new(Serving::new(config.projects.clone(), config.max_sessions()));
         let sessions = Sessions::new(SessionParts {
@@ -310,7 +320,8 @@ impl PreparedDaemon {
             unlinked,
             tasks,
             incidents,
+            beat: Notify::new(),
         };
-        Daemon::new(Arc::new(host), lock)
+        Daemon::new(Arc::new(host), lock, watched)
     }
 }

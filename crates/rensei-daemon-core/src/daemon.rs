@@ -1,6 +1,7 @@
 //! The running daemon.
 
 use crate::builder::DaemonBuilder;
+use crate::config::{ConfigWatcher, Defaults};
 use crate::handle::DaemonHandle;
 use crate::host::Host;
 use crate::lanes::heartbeat::{HeartbeatLane, Pulse};
@@ -9,6 +10,7 @@ use crate::lifecycle::{Action, Phase};
 use crate::sessions::{STOP_GRACE, StopCause};
 use crate::state::StateLock;
 use crate::supervisor::keep_running;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +27,16 @@ const WIND_UP: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Daemon {
     host: Arc<Host>,
+    watched: WatchedConfig,
     _lock: StateLock,
+}
+
+/// The configuration file, and how it is read.
+#[derive(Debug)]
+pub(crate) struct WatchedConfig {
+    pub(crate) path: PathBuf,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) defaults: Defaults,
 }
 
 /// How a daemon ended.
@@ -42,8 +53,8 @@ impl Daemon {
         DaemonBuilder::new(state_root)
     }
 
-    pub(crate) const fn new(host: Arc<Host>, lock: StateLock) -> Self {
-        Self { host, _lock: lock }
+    pub(crate) const fn new(host: Arc<Host>, lock: StateLock, watched: WatchedConfig) -> Self {
+        Self { host, watched, _lock: lock }
     }
 
     /// A front for others to use while the daemon runs.
@@ -79,6 +90,11 @@ impl Daemon {
         lanes.spawn(keep_running(incidents(), "output", move || Arc::clone(&sessions).follow_output()));
         let sessions = Arc::clone(&host.sessions);
         lanes.spawn(keep_running(incidents(), "sweep", move || Arc::clone(&sessions).sweep()));
+        let WatchedConfig { path, environment, defaults } = &self.watched;
+        let config = host.config.clone();
+        let watcher = ConfigWatcher::new(path.clone(), environment.clone(), defaults.clone(), config);
+        let writer = watcher.writer();
+        lanes.spawn(reload_on_change(Arc::clone(host), watcher));
         if let Some(link) = &host.link {
             let pulse = Arc::new(watch::Sender::new(Pulse::default()));
             let (owner, own_link, receiver) = (Arc::clone(host), Arc::clone(link), pulse.subscribe());
@@ -87,7 +103,7 @@ impl Daemon {
             }));
             let (owner, own_link) = (Arc::clone(host), Arc::clone(link));
             lanes.spawn(keep_running(incidents(), "heartbeat", move || {
-                HeartbeatLane::new(Arc::clone(&owner), Arc::clone(&own_link), Arc::clone(&pulse)).run()
+                HeartbeatLane::new(Arc::clone(&owner), Arc::clone(&own_link), writer.clone(), Arc::clone(&pulse)).run()
             }));
         }
         lanes
@@ -127,5 +143,12 @@ impl Daemon {
                 forced
             }
         }
+    }
+}
+
+/// Takes in what somebody else writes into the configuration, until dropped.
+async fn reload_on_change(host: Arc<Host>, mut watcher: ConfigWatcher) {
+    loop {
+        host.reload(&watcher.changed().await);
     }
 }

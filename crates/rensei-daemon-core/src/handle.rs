@@ -65,6 +65,7 @@ impl DaemonHandle {
             projects_allowed: host.serving.projects().len(),
             timestamp: rensei_proto::rfc3339_seconds(jiff::Timestamp::now()),
             registration: Some(self.registration()),
+            restart_needed: host.serving.stale(),
             incident: host.incidents.last(),
         }
     }

@@ -12,6 +12,7 @@ use rensei_proto::control::{Registration, SessionHandle};
 use rensei_proto::{SessionDetail, SessionSpec};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Shared parts and settings.
@@ -30,6 +31,8 @@ pub(crate) struct Host {
     pub(crate) unlinked: Registration,
     pub(crate) tasks: Tasks,
     pub(crate) incidents: Incidents,
+    /// The control plane should hear of the host at once.
+    pub(crate) beat: Notify,
 }
 
 impl Host {

@@ -1,4 +1,5 @@
 //! The two loops that talk to the control plane.
 
 pub(crate) mod heartbeat;
+mod mutation;
 pub(crate) mod poll;

@@ -30,6 +30,7 @@ mod host;
 mod lanes;
 mod lifecycle;
 mod link;
+mod reload;
 mod serving;
 mod sessions;
 mod state;

@@ -20,6 +20,7 @@ use rensei_proto::control::{Registration, RegistrationState};
 use rensei_proto::platform::{RegisterRequest, RegisterResponse};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Shortest time between two full registrations of a registered host.
@@ -60,7 +61,9 @@ pub(crate) struct Link<S = PlatformClient> {
     pub(crate) client: S,
     pub(crate) cell: CredentialCell,
     pub(crate) url: String,
-    registration_token: Secret,
+    registration_token: Mutex<Secret>,
+    /// The token was replaced.
+    token_replaced: Notify,
     request: RegisterRequest,
     cache: CredentialCache,
     /// Serialises recovery; holds the time of the last full registration.
@@ -93,7 +96,8 @@ impl<S: IdentityService> Link<S> {
             client: parts.client,
             cell: CredentialCell::new(),
             url: parts.url,
-            registration_token: parts.registration_token,
+            registration_token: Mutex::new(parts.registration_token),
+            token_replaced: Notify::new(),
             request: parts.request,
             cache: parts.cache,
             recovery: tokio::sync::Mutex::new(None),
@@ -116,14 +120,18 @@ impl<S: IdentityService> Link<S> {
                     let delay = patience(&error).or_else(|| delays.next()).unwrap_or(REGISTER_SPACING);
                     tracing::warn!(error = chain(&error), retry_in_ms = millis(delay), "registration failed");
                     self.note_failure(&error);
-                    tokio::time::sleep(delay).await;
+                    // Both only wait; a replaced token is worth another try whoever waited how long.
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = self.token_replaced.notified() => delays = backoff(),
+                    }
                 }
             }
         }
     }
 
     async fn register(&self) -> Result<Arc<Credentials>, ClientError> {
-        let answer = self.client.register(&self.registration_token, &self.request).await.inspect_err(|error| {
+        let answer = self.client.register(&self.registration_token(), &self.request).await.inspect_err(|error| {
             self.health().refused = is_refusal(error);
         })?;
         Ok(self.adopt(&answer, "reregister"))
@@ -179,7 +187,7 @@ impl<S: IdentityService> Link<S> {
     }
 
     async fn refresh(&self, current: &Credentials) -> Result<Arc<Credentials>, ClientError> {
-        let asked = self.client.refresh_token(&self.registration_token, &current.worker_id).await;
+        let asked = self.client.refresh_token(&self.registration_token(), &current.worker_id).await;
         let mut answer = asked.inspect_err(|error| self.health().refused = is_refusal(error))?;
         answer.worker_id.clone_from(&current.worker_id);
         if answer.heartbeat_interval == 0 {
@@ -213,6 +221,17 @@ impl<S: IdentityService> Link<S> {
                 call(recovered).await
             }
         }
+    }
+
+    fn registration_token(&self) -> Secret {
+        self.registration_token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Registers and refreshes with another token from now on. A host that waits to be let in tries at once.
+    pub(crate) fn replace_registration_token(&self, token: Secret) {
+        tracing::info!(event = "runtime-token", "[runtime-token] registration token replaced");
+        *self.registration_token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+        self.token_replaced.notify_one();
     }
 
     pub(crate) fn note_failure(&self, error: &ClientError) {

@@ -9,11 +9,17 @@ use tokio::sync::watch;
 pub(crate) struct Serving {
     projects: Mutex<Arc<[Project]>>,
     max_sessions: watch::Sender<usize>,
+    /// Keys of the configuration that differ from what is in force.
+    stale: Mutex<Vec<&'static str>>,
 }
 
 impl Serving {
     pub(crate) fn new(projects: Vec<Project>, max_sessions: usize) -> Self {
-        Self { projects: Mutex::new(projects.into()), max_sessions: watch::Sender::new(max_sessions) }
+        Self {
+            projects: Mutex::new(projects.into()),
+            max_sessions: watch::Sender::new(max_sessions),
+            stale: Mutex::default(),
+        }
     }
 
     /// The projects, in configuration order.
@@ -24,6 +30,19 @@ impl Serving {
     /// Serves these from now on.
     pub(crate) fn set_projects(&self, projects: Vec<Project>) {
         *self.projects.lock().unwrap_or_else(PoisonError::into_inner) = projects.into();
+    }
+
+    /// These keys have changed in a way that only a start takes in.
+    pub(crate) fn note_stale(&self, keys: &[&'static str]) {
+        let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        stale.extend(keys);
+        stale.sort_unstable();
+        stale.dedup();
+    }
+
+    /// Keys that wait for the next start, in alphabetical order.
+    pub(crate) fn stale(&self) -> Vec<String> {
+        self.stale.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|key| (*key).to_owned()).collect()
     }
 
     /// Sessions that may run at once.

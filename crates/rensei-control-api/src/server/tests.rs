@@ -89,6 +89,7 @@ impl Host for TestHost {
             projects_allowed: 1,
             timestamp: "t".into(),
             registration: None,
+            restart_needed: Vec::new(),
             incident: None,
         }
     }

@@ -178,11 +178,11 @@ impl Shared {
             known.complaint = None;
             return;
         }
-        if load::blank(&text) && known.text.is_some() {
-            // Somebody who wants no project writes an empty list; this is a write that is not complete.
-            return known.complain(&self.path, "the configuration is empty");
-        }
         match load::parse(&self.path, &text, &self.env, &self.defaults) {
+            // Somebody who wants no project writes an empty list; this is a write that is not complete.
+            Ok(loaded) if load::blank(&text) && loaded.config != *known.latest => {
+                known.complain(&self.path, "the configuration is empty");
+            }
             Ok(loaded) => {
                 for warning in &loaded.warnings {
                     tracing::warn!(path = %self.path.display(), key = warning.key, hint = warning.hint, "{}", warning.message);

@@ -1,12 +1,13 @@
 //! Heartbeat lane: says what the host holds, hears what the control plane wants.
 
+use super::mutation;
 use crate::allowlist;
+use crate::config::ConfigWriter;
 use crate::errors::chain;
 use crate::host::Host;
 use crate::lifecycle::Phase;
 use crate::link::{Link, MAX_DELAY, backoff, patience};
 use rensei_platform_client::ClientError;
-use rensei_proto::SessionId;
 use rensei_proto::platform::{
     HeartbeatRequest, HeartbeatResponse, HostActivity, HostStatus, MutationFailure, PendingMutation,
 };
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 /// Mutations that are applied from one answer. Their acknowledgements must fit into one beat.
 const MAX_MUTATIONS: usize = 256;
 /// Longest text of a mutation that is repeated in a beat, in bytes.
-const MAX_TEXT: usize = 256;
+pub(super) const MAX_TEXT: usize = 256;
 
 /// What the poll lane needs to know of the last beats.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub(crate) struct Pulse {
 pub(crate) struct HeartbeatLane {
     host: Arc<Host>,
     link: Arc<Link>,
+    writer: ConfigWriter,
     pulse: Arc<watch::Sender<Pulse>>,
     /// Worker and digest of the allowlist that the control plane has confirmed.
     transmitted: (String, String),
@@ -42,8 +44,14 @@ pub(crate) struct HeartbeatLane {
 }
 
 impl HeartbeatLane {
-    pub(crate) fn new(host: Arc<Host>, link: Arc<Link>, pulse: Arc<watch::Sender<Pulse>>) -> Self {
-        Self { host, link, pulse, transmitted: Default::default(), applied: Vec::new(), failures: Vec::new() }
+    pub(crate) fn new(
+        host: Arc<Host>,
+        link: Arc<Link>,
+        writer: ConfigWriter,
+        pulse: Arc<watch::Sender<Pulse>>,
+    ) -> Self {
+        let (applied, failures) = (Vec::new(), Vec::new());
+        Self { host, link, writer, pulse, transmitted: Default::default(), applied, failures }
     }
 
     /// Connects, then beats until dropped.
@@ -81,6 +89,7 @@ impl HeartbeatLane {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _changed = self.host.lifecycle.changed_from(phase) => {}
+            () = self.host.beat.notified() => {}
         }
     }
 
@@ -94,7 +103,7 @@ impl HeartbeatLane {
                 async move { link.client.heartbeat(&credentials.token, &credentials.worker_id, request).await }
             })
             .await?;
-        self.confirmed(worker, &request, &answer);
+        self.confirmed(worker, &request, &answer).await;
         Ok(())
     }
 
@@ -125,7 +134,7 @@ impl HeartbeatLane {
     }
 
     /// Only what this beat carried is confirmed by its answer.
-    fn confirmed(&mut self, worker: String, request: &HeartbeatRequest, answer: &HeartbeatResponse) {
+    async fn confirmed(&mut self, worker: String, request: &HeartbeatRequest, answer: &HeartbeatResponse) {
         self.link.note_heartbeat(&answer.server_time);
         self.transmitted = (worker, request.allowlist_hash.clone());
         self.applied.retain(|id| !request.applied_mutations.contains(id));
@@ -141,11 +150,11 @@ impl HeartbeatLane {
         });
         // What is left over is offered again.
         for mutation in answer.pending_mutations.iter().take(MAX_MUTATIONS) {
-            self.apply(mutation);
+            self.apply(mutation).await;
         }
     }
 
-    fn apply(&mut self, mutation: &PendingMutation) {
+    async fn apply(&mut self, mutation: &PendingMutation) {
         if mutation.id.len() > MAX_TEXT {
             tracing::warn!("a mutation with an id of {} bytes is left out", mutation.id.len());
             return;
@@ -153,23 +162,11 @@ impl HeartbeatLane {
         if self.applied.contains(&mutation.id) || self.failures.iter().any(|f| f.id == mutation.id) {
             return;
         }
-        let outcome = match mutation.op.as_str() {
-            PendingMutation::SESSION_KILL => self.kill(mutation),
-            other => Err(format!("unsupported mutation op `{}`", &other[..other.floor_char_boundary(MAX_TEXT)])),
-        };
+        let outcome = mutation::apply(&self.host, &self.writer, mutation).await;
         match outcome {
             Ok(()) => self.applied.push(mutation.id.clone()),
             Err(error) => self.failures.push(MutationFailure { id: mutation.id.clone(), error }),
         }
-    }
-
-    fn kill(&self, mutation: &PendingMutation) -> Result<(), String> {
-        let text = |key: &str| mutation.params.get(key).and_then(serde_json::Value::as_str);
-        let id = text("sessionId").ok_or("session.kill requires sessionId")?;
-        let id = SessionId::parse(id).map_err(|error| error.to_string())?;
-        // A session that is not here any more is as good as killed.
-        let _answer = self.host.sessions.stop(&id, text("reason").map(str::to_owned));
-        Ok(())
     }
 }
 

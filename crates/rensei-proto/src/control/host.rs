@@ -56,6 +56,9 @@ pub struct Status {
     /// How the control plane sees this host. *Extension.*
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub registration: Option<Registration>,
+    /// Keys of the configuration that have changed and take effect with the next start. *Extension.*
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::or_default")]
+    pub restart_needed: Vec<String>,
     /// Last task of the daemon that panicked; it was started again. *Extension.*
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub incident: Option<String>,

@@ -36,6 +36,8 @@ fn rows(output: &Output, status: &Status, now: i64) -> Rows {
     if let Some(registration) = &status.registration {
         add_registration(&mut rows, output, registration, now);
     }
+    let stale = status.restart_needed.join(", ");
+    rows.add_some("Restart", (!stale.is_empty()).then(|| text::clean(&format!("needed for {stale}"))));
     rows.add_some("Incident", status.incident.as_deref().map(text::clean));
     rows
 }

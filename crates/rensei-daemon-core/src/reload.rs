@@ -1,0 +1,28 @@
+//! A new configuration for a running host: what it serves changes at once, what it is changes with the next start.
+
+use crate::config::Reloaded;
+use crate::host::Host;
+
+impl Host {
+    /// Takes over what can be taken over and remembers what cannot.
+    pub(crate) fn reload(&self, reloaded: &Reloaded) {
+        let (config, changes) = (&reloaded.config, &reloaded.changes);
+        if changes.projects {
+            tracing::info!(event = "projects", count = config.projects.len(), "projects changed");
+            self.serving.set_projects(config.projects.clone());
+        }
+        let token = config.orchestrator.as_ref().and_then(|orchestrator| orchestrator.auth_token.clone());
+        if changes.token {
+            match (&self.link, token) {
+                (Some(link), Some(token)) => link.replace_registration_token(token),
+                // Without a token there was no link, and without a link nothing runs that could use one.
+                (None, _) | (_, None) => self.serving.note_stale(&["orchestrator.authToken"]),
+            }
+        }
+        if !changes.restart_needed.is_empty() {
+            tracing::warn!(keys = changes.restart_needed.join(", "), "these take effect with the next start");
+            self.serving.note_stale(&changes.restart_needed);
+        }
+        self.beat.notify_one();
+    }
+}
