@@ -37,7 +37,7 @@ pub(crate) async fn run(queue: Arc<dyn Queue>, clock: Arc<dyn Clock>, mut stop: 
         }
         // Both arms only wait; losing one of them loses nothing.
         tokio::select! {
-            () = until_due(queue.as_ref(), clock.as_ref()) => {}
+            () = until_due(queue.as_ref(), clock.as_ref(), now.1) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
@@ -72,9 +72,9 @@ async fn prune(queue: &dyn Queue, now: i64) {
     }
 }
 
-/// Waits for the next look: until the earliest deadline, but not too shortly and not too long.
-async fn until_due(queue: &dyn Queue, clock: &dyn Clock) {
-    let began = clock.steady_ms();
+/// Waits for the next look: until the earliest deadline, but not too shortly and not too long after the last one, which
+/// began at `began`. The time that it took counts.
+async fn until_due(queue: &dyn Queue, clock: &dyn Clock, began: i64) {
     loop {
         let left = u64::try_from(queue.wake().next_due().saturating_sub(clock.now_ms())).unwrap_or(0);
         let passed = Duration::from_millis(u64::try_from(clock.steady_ms() - began).unwrap_or(0));

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use rensei_process::{
-    End, GroupChild, ProcessGroup, ProcessIdentity, Signal, SpawnSpec, StopOutcome, env_values, find_by_env, output_log,
-    spawn_group,
+    End, GroupChild, ProcessGroup, ProcessIdentity, Signal, SpawnSpec, StopOutcome, env_values, find_by_env,
+    output_log, spawn_group,
 };
 use std::collections::BTreeMap;
 use std::ffi::OsString;

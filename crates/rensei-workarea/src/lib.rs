@@ -22,8 +22,8 @@ mod repository;
 mod scratch;
 
 pub use checkout::{Author, Checkout, CommitMessage, PushRequest, Pushed};
-pub use git::redact;
 pub use error::{WorkareaError, WorkareaErrorKind};
+pub use git::redact;
 pub use git::{GitEnvironment, GitHints};
 pub use manager::{AcquireRequest, WorkareaManager};
 pub use names::default_branch;

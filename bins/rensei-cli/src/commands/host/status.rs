@@ -37,7 +37,7 @@ fn rows(output: &Output, status: &Status, now: i64) -> Rows {
         add_registration(&mut rows, output, registration, now);
     }
     let stale = status.restart_needed.join(", ");
-    rows.add_some("Restart", (!stale.is_empty()).then(|| text::clean(&format!("needed for {stale}"))));
+    rows.add_some("Restart", (!stale.is_empty()).then(|| format!("needed for {}", text::clean(&stale))));
     rows.add_some("Incident", status.incident.as_deref().map(text::clean));
     rows
 }
