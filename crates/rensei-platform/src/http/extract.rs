@@ -74,6 +74,11 @@ fn refused(rejection: BytesRejection) -> ApiError {
 }
 
 impl Body {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.trim_ascii().is_empty()
+    }
+
     /// The decoded body.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         // The decoder would take an array for the fields of an object in their order.

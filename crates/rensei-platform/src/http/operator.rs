@@ -61,6 +61,8 @@ fn new_session(request: CreateSession, scope: Scope, project: Project) -> Result
     if repository.is_empty() {
         return Err(ApiError::BadRequest(format!("repository is missing, and project {} has none", project.slug)));
     }
+    // A host that knows the project under that name would run the session on the project's own repository.
+    let project_name = if repository == project.repository { project.slug.clone() } else { String::new() };
     let id = uuid::Uuid::new_v4().to_string();
     let session_id = SessionId::parse(&id).map_err(|_| ApiError::Internal("a UUID is no session id"))?;
     let runner = Runner::of_new_session(project.org_features.as_deref());
@@ -70,7 +72,7 @@ fn new_session(request: CreateSession, scope: Scope, project: Project) -> Result
     let item = PollItem {
         session_id,
         attempt: None,
-        project_name: project.slug.clone(),
+        project_name,
         repository,
         r#ref: request.r#ref.unwrap_or_default(),
         priority: request.priority.unwrap_or(DEFAULT_PRIORITY),

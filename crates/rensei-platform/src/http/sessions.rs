@@ -17,6 +17,7 @@ use rensei_proto::platform::{
     NackRequest, StatusRequest,
 };
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -80,13 +81,24 @@ pub(super) async fn lock_refresh(
     Ok(Json(LockRefreshResponse { refreshed: true, stop, stop_reason: reason.filter(|_| stop) }))
 }
 
+/// The body; a stranger learns nothing of what is wrong with it.
+async fn read<T: DeserializeOwned>(app: &App, headers: &HeaderMap, body: &Body) -> Result<T, ApiError> {
+    match body.json() {
+        Ok(request) => Ok(request),
+        Err(error) => {
+            app.caller(headers).await?;
+            Err(error)
+        }
+    }
+}
+
 pub(super) async fn nack(
     State(app): Shared,
     Id(id): Id,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let request: NackRequest = body.json()?;
+    let request: NackRequest = read(&app, &headers, &body).await?;
     let by = app.session_host(&headers, &request.worker_id, request.attempt).await?;
     let nack = Nack { reason: bounded_text(request.reason, 1_000), host_fault: request.host_fault };
     let outcome = app.queue.nack(&by, &id, nack).await?;
@@ -106,7 +118,7 @@ pub(super) async fn report_status(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let request: StatusRequest = body.json()?;
+    let request: StatusRequest = read(&app, &headers, &body).await?;
     let by = app.reporter(&headers, &request.worker_id, request.attempt).await?;
     if by.worker.is_none() {
         return Err(ApiError::BadRequest("workerId must not be empty".to_owned()));
@@ -144,7 +156,7 @@ pub(super) async fn activity(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let request: ActivityRequest = body.json()?;
+    let request: ActivityRequest = read(&app, &headers, &body).await?;
     let by = app.reporter(&headers, &request.worker_id, request.attempt).await?;
     let number = app.record(&by, &id, request.activity).await?;
     // There is no tracker to forward it to; it is kept here.
@@ -167,7 +179,7 @@ pub(super) async fn completion(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let request: CompletionRequest = body.json()?;
+    let request: CompletionRequest = read(&app, &headers, &body).await?;
     let by = app.reporter(&headers, &request.worker_id, request.attempt).await?;
     if request.summary.trim().is_empty() {
         return Err(ApiError::BadRequest("summary must not be empty".to_owned()));
@@ -197,7 +209,7 @@ pub(super) async fn progress(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let request: ProgressRequest = body.json()?;
+    let request: ProgressRequest = read(&app, &headers, &body).await?;
     let by = app.reporter(&headers, &request.worker_id, request.attempt).await?;
     let content = match &request.milestone {
         Some(milestone) => format!("[{milestone}] {}", request.message),

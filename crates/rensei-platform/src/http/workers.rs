@@ -126,7 +126,9 @@ pub(super) async fn heartbeat(
     body: Body,
 ) -> Result<Json<HeartbeatResponse>, ApiError> {
     app.host_of(&headers, &id).await?;
-    let request: HeartbeatRequest = body.json()?;
+    // A bare beat says that the host is there and nothing else.
+    let bare = HeartbeatRequest { active_count: Some(0), ..HeartbeatRequest::default() };
+    let request: HeartbeatRequest = if body.is_empty() { bare } else { body.json()? };
     let active = match request.active_count.or(request.active_sessions) {
         Some(count) if count >= 0 => count.min(MAX_CAPACITY),
         Some(_) => return Err(ApiError::BadRequest("activeCount must not be negative".to_owned())),
