@@ -222,3 +222,25 @@ async fn errors_are_json_with_the_right_headers() {
     server.http.get("/api/sessions?limit=x", server.api_key()).await.expect(400);
     assert_eq!(server.http.get("/api/health", "").await.expect(200)["status"], "ok");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bare_heartbeat_is_one() {
+    let server = Server::start().await;
+    let worker = server.worker("machine-1", 1).await;
+    let path = format!("/api/workers/{}/heartbeat", worker.id);
+    let beat = server.http.raw(server.http.request("POST", &path, &worker.token, Vec::new())).await.expect(200);
+    assert_eq!(beat["acknowledged"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_not_told_what_is_wrong_with_a_body() {
+    let server = Server::start().await;
+    let worker = server.worker("machine-1", 1).await;
+    let id = server.create(json!({})).await;
+    for call in ["nack", "status", "activity", "completion", "progress"] {
+        let path = format!("/api/sessions/{id}/{call}");
+        let sent = |token: &str| server.http.raw(server.http.request("POST", &path, token, b"{".to_vec()));
+        sent("rsp_live_unknown").await.expect(401);
+        sent(&worker.token).await.expect(400);
+    }
+}

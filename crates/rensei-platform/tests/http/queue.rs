@@ -324,3 +324,18 @@ async fn a_removed_worker_gives_back_what_it_has_not_started() {
     // Its process may still be alive: the session stays its own until the lease ends.
     worker.status(&running, "completed", Some(1)).await.expect(200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_repository_is_never_replaced_by_the_projects_own() {
+    let server = Server::start().await;
+    let worker = server.worker("machine-1", 2).await;
+    server.create(json!({})).await;
+    server.create(json!({ "repository": "https://example.com/acme/other.git" })).await;
+    let mut items = worker.poll(0).await;
+    items.sort_by_key(|item| item["repository"].to_string());
+    let named: Vec<_> = items.iter().map(|item| (item["repository"].as_str(), item["projectName"].as_str())).collect();
+    assert_eq!(
+        named,
+        [(Some("https://example.com/acme/other.git"), None), (Some("https://example.com/acme/web.git"), Some("web"))]
+    );
+}
