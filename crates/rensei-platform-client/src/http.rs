@@ -38,8 +38,9 @@ impl Default for Timeouts {
     }
 }
 
-/// Below the idle limit of common servers and load balancers (60 s), so that a pooled connection is rarely a dead one.
-const POOL_IDLE: Duration = Duration::from_secs(50);
+/// Below the idle limit of our own control plane (10 s) and of common servers, so that a pooled connection is rarely a
+/// dead one.
+const POOL_IDLE: Duration = Duration::from_secs(8);
 /// Longest wait for the rest of a body that nobody looks at.
 const DRAIN: Duration = Duration::from_secs(1);
 

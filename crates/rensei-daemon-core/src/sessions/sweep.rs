@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long ends are collected for one look.
-const COLLECT: Duration = Duration::from_millis(250);
+const COLLECT: Duration = Duration::from_secs(1);
 
 /// Sweeps after ends, until dropped.
 pub(super) async fn sweep(sessions: &Arc<Sessions>) {

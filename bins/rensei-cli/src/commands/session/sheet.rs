@@ -76,7 +76,9 @@ fn status_text(session: &Session) -> String {
 
 fn waiting(session: &Session) -> Option<String> {
     let reason = session.pending_reason.as_deref().filter(|_| session.status == SessionStatus::Pending)?;
-    Some(text::clean(reason).replace('_', " "))
+    let word = text::clean(reason).replace('_', " ");
+    let detail = session.pending_detail.as_deref().map(text::clean).filter(|detail| !detail.is_empty());
+    Some(detail.map_or_else(|| word.clone(), |detail| format!("{word}: {detail}")))
 }
 
 fn from(repository: &str, r#ref: &str) -> String {

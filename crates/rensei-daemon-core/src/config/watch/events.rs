@@ -112,8 +112,9 @@ mod kernel {
         /// Directories are watched, not files: a file that is replaced is another file.
         pub(super) fn of(path: &Path) -> io::Result<Self> {
             let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+            // Not MODIFY: the log of the host is written in the same directory all the time, and a writer that is done
+            // closes its file.
             let what = WatchFlags::CREATE
-                | WatchFlags::MODIFY
                 | WatchFlags::CLOSE_WRITE
                 | WatchFlags::MOVED_TO
                 | WatchFlags::MOVED_FROM
