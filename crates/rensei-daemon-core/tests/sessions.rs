@@ -339,6 +339,25 @@ fn a_recycled_pid_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_puts_in_place_of_the_hosts_files_holds_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    let victim = dir.path().join("victim");
+    std::fs::write(&victim, "mine").unwrap();
+    let plants = ["mkfifo .stop.tmp", "rm record.jsonl; mkfifo record.jsonl", "ln -s ../../victim .stop.tmp"];
+    for (nth, plant) in plants.iter().enumerate() {
+        let name = format!("s{nth}");
+        host.post(&name, &format!("cd \"$RENSEI_SESSION_DIR\"; {plant}; touch planted; exec sleep 300")).await.unwrap();
+        let planted = dir.path().join("sessions").join(&name).join("planted");
+        until(|| planted.exists().then_some(())).await;
+        assert!(host.handle.stop_session(&id(&name), None).unwrap().stopped);
+        assert_eq!(host.ended(&name).await.state, SessionState::Terminated, "{plant}");
+    }
+    assert_eq!(std::fs::read_to_string(victim).unwrap(), "mine");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_torn_journal_is_read_up_to_its_last_whole_line() {
     let dir = tempfile::tempdir().unwrap();
     let journal = |id: &str| dir.path().join("sessions").join(id).join("record.jsonl");

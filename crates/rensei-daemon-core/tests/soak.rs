@@ -118,7 +118,7 @@ async fn five_hundred_sessions_of_every_bad_kind() {
     let root = dir.path().canonicalize().unwrap();
     let ours = move || {
         let markers = rensei_process::env_values("RENSEI_SESSION_DIR");
-        markers.into_iter().filter(|marker| marker.starts_with(root.to_str().unwrap())).count()
+        markers.into_keys().filter(|marker| marker.starts_with(root.to_str().unwrap())).count()
     };
     tokio::time::timeout(PATIENCE, async {
         while ours() > 0 || defunct_children() > 0 {

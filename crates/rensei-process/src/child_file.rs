@@ -12,8 +12,20 @@ use std::path::Path;
 /// # Errors
 /// When there is no regular file of that name, or the system refuses.
 pub fn open_child_file(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true), path)
+}
+
+/// The same for adding to a file; one that is missing is made, mode 0600.
+///
+/// # Errors
+/// When something else has that name, or the system refuses.
+pub fn append_child_file(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().append(true).create(true).mode(0o600), path)
+}
+
+fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = options.custom_flags(flags).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
@@ -32,5 +44,9 @@ mod tests {
         for refused in [&link, &pipe, &dir.path().to_owned(), &dir.path().join("missing")] {
             assert!(open_child_file(refused).is_err(), "{}", refused.display());
         }
+        for refused in [&link, &pipe, &dir.path().to_owned()] {
+            assert!(append_child_file(refused).is_err(), "{}", refused.display());
+        }
+        assert!(append_child_file(&file).is_ok() && append_child_file(&dir.path().join("new")).is_ok());
     }
 }

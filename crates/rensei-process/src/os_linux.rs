@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -93,10 +93,10 @@ pub fn find_by_env(name: &str, value: &str) -> Vec<u32> {
     found
 }
 
-/// Values that processes of this user, other than the caller, were started with for one variable. Empty on systems
-/// without `/proc`.
+/// Values that processes of this user, other than the caller, were started with for one variable, and by which. Empty
+/// on systems without `/proc`.
 #[must_use]
-pub fn env_values(name: &str) -> BTreeSet<String> {
+pub fn env_values(name: &str) -> BTreeMap<String, Vec<u32>> {
     let prefix = format!("{name}=");
     let (own_uid, own_pid) = (rustix::process::geteuid().as_raw(), std::process::id());
     let value = |pid: u32| {
@@ -104,14 +104,27 @@ pub fn env_values(name: &str) -> BTreeSet<String> {
         let entry = environ.split(|&byte| byte == 0).find_map(|entry| entry.strip_prefix(prefix.as_bytes()))?;
         String::from_utf8(entry.to_vec()).ok()
     };
-    pids().filter(|&pid| pid != own_pid && owner(pid) == Some(own_uid)).filter_map(value).collect()
+    let mut values: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for pid in pids().filter(|&pid| pid != own_pid && owner(pid) == Some(own_uid)) {
+        if let Some(value) = value(pid) {
+            values.entry(value).or_default().push(pid);
+        }
+    }
+    values
 }
 
-/// Kills every process that [`find_by_env`] finds; the answer is how many there were. The process is pinned before it
-/// is looked at again, so that a pid that changed hands in between is not signalled. Where the kernel cannot pin it, or
-/// no descriptor is left, the second look alone has to do.
+/// Kills every process that [`find_by_env`] finds; the answer is how many there were.
 #[must_use]
 pub fn kill_by_env(name: &str, value: &str) -> usize {
+    let found = find_by_env(name, value);
+    kill_marked(&found, name, value);
+    found.len()
+}
+
+/// Kills those of `pids` that carry the variable. Each is pinned before it is looked at again, so that a pid that
+/// changed hands in between is not signalled. Where the kernel cannot pin it, or no descriptor is left, the second look
+/// alone has to do.
+pub fn kill_marked(pids: &[u32], name: &str, value: &str) {
     let wanted = format!("{name}={value}");
     let kill = |pid: u32| {
         let Ok(pinned) = open(pid) else { return };
@@ -120,9 +133,7 @@ pub fn kill_by_env(name: &str, value: &str) -> usize {
             let _gone = send_kill(pid, pinned.as_ref());
         }
     };
-    let found = find_by_env(name, value);
-    found.iter().for_each(|pid| kill(*pid));
-    found.len()
+    pids.iter().for_each(|pid| kill(*pid));
 }
 
 fn send_kill(pid: u32, pinned: Option<&OwnedFd>) -> Result<(), Errno> {
@@ -201,6 +212,22 @@ fn open(pid: u32) -> Result<Option<OwnedFd>, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_those_that_were_found_are_killed() {
+        let value = format!("/kill-marked/{}", std::process::id());
+        let sleeper =
+            || std::process::Command::new("sleep").arg("60").env("RENSEI_TEST_FOUND", &value).spawn().unwrap();
+        let mut early = sleeper();
+        let found = env_values("RENSEI_TEST_FOUND").remove(&value).unwrap();
+        assert_eq!(found, [early.id()]);
+        let mut late = sleeper();
+        kill_marked(&found, "RENSEI_TEST_FOUND", &value);
+        assert!(!early.wait().unwrap().success());
+        assert!(late.try_wait().unwrap().is_none(), "a later process with the same marker goes on");
+        late.kill().unwrap();
+        late.wait().unwrap();
+    }
 
     #[test]
     fn kills_with_and_without_a_descriptor() {

@@ -47,8 +47,8 @@ pub(crate) async fn wait_while(_pid: u32, is_same: impl Fn() -> bool) {
 
 /// Values of one variable: not knowable here, so none.
 #[must_use]
-pub fn env_values(_name: &str) -> std::collections::BTreeSet<String> {
-    std::collections::BTreeSet::new()
+pub fn env_values(_name: &str) -> std::collections::BTreeMap<String, Vec<u32>> {
+    std::collections::BTreeMap::new()
 }
 
 /// Not known here.
@@ -58,6 +58,9 @@ pub(crate) const TICKS_PER_SECOND: u64 = 1;
 pub(crate) fn now_in_ticks() -> Option<u64> {
     None
 }
+
+/// Kills nothing: see [`find_by_env`].
+pub fn kill_marked(_pids: &[u32], _name: &str, _value: &str) {}
 
 /// Kills nothing: see [`find_by_env`].
 #[must_use]

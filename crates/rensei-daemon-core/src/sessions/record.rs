@@ -86,7 +86,7 @@ fn append(directory: &Path, line: &Line<'_>) -> io::Result<()> {
     let mut bytes = vec![b'\n'];
     serde_json::to_writer(&mut bytes, line)?;
     let path = directory.join(RECORD_FILE);
-    fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?.write_all(&bytes)
+    rensei_process::append_child_file(&path)?.write_all(&bytes)
 }
 
 impl Record {
@@ -123,7 +123,9 @@ impl Record {
 pub(super) fn leave_stop_notice(directory: &Path, notice: &StopNotice) {
     let written = serde_json::to_vec(notice).map_err(io::Error::from).and_then(|json| {
         let temporary = directory.join(".stop.tmp");
-        fs::write(&temporary, json)?;
+        // The worker may have put anything there; what is new is neither followed nor waited for.
+        let _missing = fs::remove_file(&temporary);
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?.write_all(&json)?;
         fs::rename(temporary, directory.join(STOP_FILE))
     });
     if let Err(error) = written {

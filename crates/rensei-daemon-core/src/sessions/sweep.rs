@@ -3,7 +3,7 @@
 //! Looking at every process costs milliseconds, so one look serves all sessions that ended shortly before.
 
 use super::{MARKER, Sessions};
-use rensei_process::{env_values, kill_by_env};
+use rensei_process::{env_values, kill_marked};
 use rensei_proto::SessionId;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,12 +30,13 @@ pub(super) async fn sweep(sessions: &Arc<Sessions>) {
 /// Kills what carries the marker of a session of this host that is not live. The answer is how many there were.
 fn sweep_once(sessions: &Sessions) -> usize {
     let root = sessions.parts.state.sessions();
-    let strays = env_values(MARKER).into_iter().filter(|value| {
+    let strays = env_values(MARKER).into_iter().filter(|(value, _pids)| {
         let id = Path::new(value).strip_prefix(&root).ok().and_then(|id| SessionId::parse(id.to_str()?).ok());
-        // Read after the processes were: a session that began meanwhile is live by now.
+        // Read after the processes were: a session that began meanwhile is live by now, or it began later, and then
+        // its processes, which may carry the same marker as an earlier attempt's, are not among these.
         id.is_some_and(|id| !sessions.is_live(&id))
     });
-    let killed = strays.map(|marker| kill_by_env(MARKER, &marker)).sum();
+    let killed = strays.map(|(marker, pids)| (kill_marked(&pids, MARKER, &marker), pids.len()).1).sum();
     if killed > 0 {
         tracing::info!(event = "swept", processes = killed, "processes of ended sessions killed");
     }
