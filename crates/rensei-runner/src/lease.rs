@@ -1,7 +1,7 @@
 //! Keeps the session's lease, and listens for a wish to stop it.
 
 use crate::interrupt::Interrupt;
-use crate::link::Link;
+use crate::link::{Link, patience};
 use crate::text;
 use rensei_platform_client::ClientError;
 use rensei_proto::platform::LockRefreshResponse;
@@ -53,7 +53,7 @@ where
                     return lost(&text::chain(&error));
                 }
                 tracing::warn!(error = text::chain(&error), "lease was not renewed; trying again");
-                sleep(error.retry_after().unwrap_or(delay).min(MAX_DELAY)).await;
+                sleep(patience(&error).unwrap_or(delay).min(MAX_DELAY)).await;
                 delay = (delay * 2).min(MAX_DELAY);
             }
         }
@@ -113,6 +113,18 @@ mod tests {
         let asked = asked_at(Duration::ZERO, answers.into()).await;
         let pauses: Vec<u128> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 15_000, 15_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn to_be_asked_for_no_pause_is_not_to_be_asked() {
+        let hasty = || ClientError::Status {
+            operation: Operation::LockRefresh,
+            status: 503,
+            body: ErrorBody::new("no").into(),
+            retry_after: Some(Duration::ZERO),
+        };
+        let asked = asked_at(Duration::ZERO, vec![Err(hasty()), Err(hasty())]).await;
+        assert_eq!(asked, [0, 500, 1500]);
     }
 
     #[tokio::test(start_paused = true)]

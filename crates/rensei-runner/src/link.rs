@@ -38,6 +38,11 @@ pub(crate) fn is_transient(error: &ClientError) -> bool {
     error.is_retryable() || error.status() == Some(401)
 }
 
+/// The pause that the control plane asked for. Asking for none counts as not asking: nothing here may spin.
+pub(crate) fn patience(error: &ClientError) -> Option<Duration> {
+    error.retry_after().filter(|asked| !asked.is_zero())
+}
+
 /// Whether the answer may be about the credentials and not about the session.
 fn is_rejection(error: &ClientError) -> bool {
     matches!(error.status(), Some(401 | 403))

@@ -5,7 +5,7 @@ use crate::budget::Budget;
 use crate::conclusion::Conclusion;
 use crate::drive::{self, Cut, Observed};
 use crate::interrupt::{Interrupt, Interrupts};
-use crate::link::{Link, is_transient};
+use crate::link::{Link, is_transient, patience};
 use crate::preflight::{Prepared, Start};
 use crate::publish::{self, Publication};
 use crate::runtime::{self, AgentEvent, AgentRuntime, AgentSpec, Failure, RuntimeError};
@@ -186,7 +186,7 @@ impl Progress {
                 if !is_transient(&error) {
                     return;
                 }
-                sleep(error.retry_after().unwrap_or(delay).min(MAX_DELAY)).await;
+                sleep(patience(&error).unwrap_or(delay).min(MAX_DELAY)).await;
                 delay = (delay * 2).min(MAX_DELAY);
             }
         });

@@ -1,7 +1,7 @@
 //! Posts activities one after the other.
 
 use super::queue::{Entry, Next, Queue};
-use crate::link::{Link, is_transient};
+use crate::link::{Link, is_transient, patience};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -39,7 +39,7 @@ async fn post(queue: &Queue, link: &Link, entry: Entry) {
         match link.activity(&entry.activity).await {
             Ok(()) => return,
             Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
-                sleep(error.retry_after().unwrap_or(delay).min(MAX_DELAY)).await;
+                sleep(patience(&error).unwrap_or(delay).min(MAX_DELAY)).await;
                 delay = (delay * 2).min(MAX_DELAY);
             }
             Err(error) => {
