@@ -41,6 +41,8 @@ use tokio::sync::{Notify, watch};
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Variable by which the processes of a session are found again: its directory, which no other daemon shares.
 pub(crate) const MARKER: &str = "RENSEI_SESSION_DIR";
+/// Shortest time between two beats for local sessions alone.
+const OWN_SLOT_PAUSE: Duration = Duration::from_millis(100);
 /// Ended sessions that the host remembers, with their output.
 const KEPT_SESSIONS: usize = 500;
 /// How many more there may be before the oldest are forgotten.
@@ -81,6 +83,8 @@ pub(crate) struct Sessions {
     live: watch::Sender<usize>,
     /// A session has ended.
     sweep: Notify,
+    /// A local session has left a host that was full.
+    own_slot: Notify,
 }
 
 /// What a heartbeat says of the host's sessions.
@@ -92,7 +96,8 @@ pub(crate) struct Held {
 
 impl Sessions {
     pub(crate) fn new(parts: SessionParts) -> Arc<Self> {
-        Arc::new(Self { parts, table: Mutex::default(), live: watch::Sender::new(0), sweep: Notify::new() })
+        let (live, sweep, own_slot) = (watch::Sender::new(0), Notify::new(), Notify::new());
+        Arc::new(Self { parts, table: Mutex::default(), live, sweep, own_slot })
     }
 
     /// Runs `change` on the table and tells waiters when the number of live sessions changed.
@@ -162,6 +167,13 @@ impl Sessions {
                 _sender_is_ours = capacity.changed() => {}
             }
         }
+    }
+
+    /// Waits until a local session has left a host that was full, and a moment longer, so that many of them are told
+    /// of at once: the control plane counts on what it heard last.
+    pub(crate) async fn own_slot_freed(&self) {
+        self.own_slot.notified().await;
+        tokio::time::sleep(OWN_SLOT_PAUSE).await;
     }
 
     /// Waits until no session is live.

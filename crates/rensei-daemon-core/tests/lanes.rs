@@ -142,6 +142,19 @@ async fn a_drain_does_not_wait_for_the_next_beat() {
 }
 
 #[tokio::test]
+async fn the_slot_of_a_local_session_that_was_the_last_one_is_offered_at_once() {
+    let platform = FakePlatform::start().await;
+    platform.cadence(AN_HOUR_MS, 20);
+    let host = TempState::with_slots(&platform, 1).start().await;
+    platform.until_count(Call::Heartbeat, 1).await;
+    let post = json!({"sessionId": "own", "repository": "app", "env": {"SCRIPT": "exit 0"}});
+    host.handle().post_session(serde_json::from_value(post).unwrap()).await.unwrap();
+    platform.until_count(Call::Heartbeat, 2).await;
+    assert_eq!(bodies(&platform.requests_to(Call::Heartbeat))[1]["activeCount"], 0);
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn one_bad_item_goes_back_byte_for_byte_and_its_neighbours_run() {
     let capture = Capture::install();
     let platform = FakePlatform::start().await;

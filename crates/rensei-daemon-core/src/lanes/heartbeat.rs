@@ -82,14 +82,15 @@ impl HeartbeatLane {
         }
     }
 
-    /// Sleeps, but wakes when the host's state changes, so that a drain is known at once.
+    /// Sleeps, but wakes when the host's state changes, so that a drain or a slot that is free again is known at once.
     async fn rest(&self, pause: Duration) {
         let phase = self.host.lifecycle.phase();
-        // Both arms only wait; dropping either loses nothing.
+        // The arms only wait, and whichever ends, a beat follows that tells of all.
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _changed = self.host.lifecycle.changed_from(phase) => {}
             () = self.host.beat.notified() => {}
+            () = self.host.sessions.own_slot_freed() => {}
         }
     }
 

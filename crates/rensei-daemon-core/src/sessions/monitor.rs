@@ -226,8 +226,9 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
     let directory = sessions.directory(id);
     let left = record::read_outcome(&directory, id);
     let tail = if left.is_none() && !ended.end.is_some_and(End::success) { tail(sessions, id) } else { Vec::new() };
-    let view = sessions.with_table(|table| {
+    let ended_view = sessions.with_table(|table| {
         let entry = table.entry_mut(id)?;
+        let origin = entry.origin;
         let outcome = left.unwrap_or_else(|| report::derived_outcome(entry, ended, tail));
         // After a lost lease the session is somebody else's: whatever is said of it here would be wrong.
         let lost = matches!(ended.cause, Some(StopCause::LeaseLost));
@@ -237,11 +238,14 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
         view.exit_code = ended.end.and_then(End::code);
         view.signal = ended.end.and_then(End::signal);
         view.reason = if view.state == SessionState::Completed { None } else { ended.reason() };
-        view.reported = entry.origin == Origin::Local || lost || outcome.reported;
+        view.reported = origin == Origin::Local || lost || outcome.reported;
         view.outcome = Some(outcome);
-        Some(view.clone())
+        Some((view.clone(), origin))
     });
-    let Some(view) = view else { return };
+    let Some((view, origin)) = ended_view else { return };
+    if origin == Origin::Local && sessions.live_count() + 1 >= sessions.parts.serving.max_sessions() {
+        sessions.own_slot.notify_one();
+    }
     note_end(sessions, &view);
     tracing::info!(event = "session-completed", session_id = %id, result = %view.state, "session ended");
     output::bound_ended(id, &directory.join(OUTPUT_FILE));
