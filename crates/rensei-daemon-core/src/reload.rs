@@ -1,6 +1,6 @@
 //! A new configuration for a running host: what it serves changes at once, what it is changes with the next start.
 
-use crate::config::Reloaded;
+use crate::config::{self, Reloaded};
 use crate::host::Host;
 
 impl Host {
@@ -12,17 +12,23 @@ impl Host {
             self.serving.set_projects(config.projects.clone());
         }
         let token = config.orchestrator.as_ref().and_then(|orchestrator| orchestrator.auth_token.clone());
-        if changes.token {
-            match (&self.link, token) {
-                (Some(link), Some(token)) => link.replace_registration_token(token),
-                // Without a token there was no link, and without a link nothing runs that could use one.
-                (None, _) | (_, None) => self.serving.note_stale(&["orchestrator.authToken"]),
+        // Against what the host started with: what was changed back needs no start any more.
+        let since_start = config::changes(&self.config, config);
+        let mut stale = since_start.restart_needed;
+        match (&self.link, token) {
+            (Some(link), Some(token)) => {
+                if changes.token {
+                    link.replace_registration_token(token);
+                }
             }
+            // Without a token there was no link, and without a link nothing runs that could use one.
+            (None, _) | (_, None) if since_start.token => stale.push("orchestrator.authToken"),
+            (None, _) | (_, None) => {}
         }
         if !changes.restart_needed.is_empty() {
-            tracing::warn!(keys = changes.restart_needed.join(", "), "these take effect with the next start");
-            self.serving.note_stale(&changes.restart_needed);
+            tracing::warn!(keys = stale.join(", "), "these take effect with the next start");
         }
+        self.serving.set_stale(stale);
         self.beat.notify_one();
     }
 }

@@ -32,12 +32,10 @@ impl Serving {
         *self.projects.lock().unwrap_or_else(PoisonError::into_inner) = projects.into();
     }
 
-    /// These keys have changed in a way that only a start takes in.
-    pub(crate) fn note_stale(&self, keys: &[&'static str]) {
-        let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
-        stale.extend(keys);
-        stale.sort_unstable();
-        stale.dedup();
+    /// These keys, and no others, differ from what is in force in a way that only a start takes in.
+    pub(crate) fn set_stale(&self, mut keys: Vec<&'static str>) {
+        keys.sort_unstable();
+        *self.stale.lock().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
     /// Keys that wait for the next start, in alphabetical order.

@@ -28,6 +28,9 @@ async fn an_edited_file_changes_what_is_served_and_names_what_needs_a_restart() 
     platform.until(|platform| (told(platform)? == ["app", "more"]).then_some(())).await;
     assert_eq!(host.handle().status().projects_allowed, 2);
     host.until(|host| (host.handle().status().restart_needed == ["autoUpdate.channel"]).then_some(())).await;
+    let restored = config(&host).replace("autoUpdate: {channel: beta}\n", "");
+    fs::write(host.root().join("daemon.yaml"), restored).unwrap();
+    host.until(|host| host.handle().status().restart_needed.is_empty().then_some(())).await;
     host.stop().await;
 }
 

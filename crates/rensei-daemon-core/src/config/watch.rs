@@ -159,11 +159,26 @@ impl Shared {
 
     fn update(&self, edits: &[Edit]) -> Result<Option<Reloaded>, EditError> {
         let mut known = self.known();
+        self.check_complete(&known)?;
         let Some(text) = ConfigFile::update(&self.path, &self.env, edits)? else { return Ok(None) };
         let loaded = load::parse(&self.path, &text, &self.env, &self.defaults)
             .map_err(|source| EditError::Unreadable { path: self.path.clone(), source })?;
         known.accept(text, loaded.config);
         Ok(known.deliver())
+    }
+
+    /// A file that had content and has none just now is being written by somebody else: a change of it now would be
+    /// all that is left of it.
+    fn check_complete(&self, known: &Known) -> Result<(), EditError> {
+        if known.text.as_deref().is_none_or(load::blank) {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        match load::read(&path) {
+            Err(source) => Err(EditError::Unreadable { path, source }),
+            Ok(Some((text, _mode))) if !load::blank(&text) => Ok(()),
+            Ok(_) => Err(EditError::ChangedMeanwhile { path }),
+        }
     }
 
     /// Reads the file and remembers what is new about it.

@@ -124,3 +124,22 @@ async fn config_watcher_finds_what_changed_before_it_started() {
     let mut watcher = ConfigWatcher::new(path, BTreeMap::new(), defaults(), config);
     assert_eq!(timeout(A_WHILE, watcher.changed()).await.unwrap().config.projects.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_empty_for_a_moment_is_not_replaced_by_one_change() {
+    let mut world = World::new(&project("a")).await;
+    let writer = world.watcher.writer();
+    use crate::config::NewProject;
+    let add = || Edit::AddProject(NewProject { id: "b".into(), repository: "s".into(), ..NewProject::default() });
+    let path = world.dir.path().join("daemon.yaml");
+    for take_away in [(|path| fs::write(path, "")) as fn(&Path) -> std::io::Result<()>, |path| fs::remove_file(path)] {
+        take_away(&path).unwrap();
+        let refused = writer.update(vec![add()]).await.unwrap_err();
+        assert!(refused.is_retryable(), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap_or_default(), "");
+    }
+    world.write(&project("a"));
+    assert_eq!(world.next().await, None);
+    writer.update(vec![add()]).await.unwrap().unwrap();
+    assert!(fs::read_to_string(&path).unwrap().contains("# keep"));
+}
