@@ -99,7 +99,7 @@ impl AcceptError {
         Some(match self {
             Self::NotRunning { state: "paused" } => "run `rensei host resume`".to_owned(),
             Self::NotAllowed { .. } => {
-                "add it under `projects:` in daemon.yaml (id and repository) and restart the host".to_owned()
+                "add it under `projects:` in daemon.yaml (id and repository); the host takes it in at once".to_owned()
             }
             Self::Prepare(_) => "check space and permissions of the state directory".to_owned(),
             Self::Full { .. } => "wait for a session to end, or raise `capacity.maxConcurrentSessions`".to_owned(),

@@ -2,6 +2,7 @@
 
 use crate::accept::AcceptError;
 use crate::config::Config;
+use crate::errors::chain;
 use crate::lifecycle::Lifecycle;
 use crate::link::Link;
 use crate::serving::Serving;
@@ -38,11 +39,23 @@ pub(crate) struct Host {
 impl Host {
     /// Accepts work of the control plane.
     pub(crate) fn accept_polled(&self, spec: SessionSpec, detail: SessionDetail) -> Result<SessionHandle, AcceptError> {
-        self.sessions.accept(spec, detail, Origin::Platform)
+        self.accept(spec, detail, Origin::Platform)
     }
 
     /// Accepts work that was posted on this machine.
     pub(crate) fn accept_posted(&self, spec: SessionSpec, detail: SessionDetail) -> Result<SessionHandle, AcceptError> {
-        self.sessions.accept(spec, detail, Origin::Local)
+        self.accept(spec, detail, Origin::Local)
+    }
+
+    fn accept(&self, spec: SessionSpec, detail: SessionDetail, from: Origin) -> Result<SessionHandle, AcceptError> {
+        let accepted = self.sessions.accept(spec, detail, from);
+        match &accepted {
+            Ok(_handle) => self.incidents.no_trouble(),
+            Err(error) if error.is_trouble() => {
+                self.incidents.trouble(&format!("sessions cannot be started: {}", chain(error)));
+            }
+            Err(_refused) => {}
+        }
+        accepted
     }
 }

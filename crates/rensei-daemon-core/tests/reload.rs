@@ -23,12 +23,13 @@ async fn an_edited_file_changes_what_is_served_and_names_what_needs_a_restart() 
     let host = TempState::new(&platform).start().await;
     platform.until_count(Call::Heartbeat, 1).await;
     let edited = config(&host)
-        .replace("projects:", "autoUpdate: {channel: beta}\nprojects:\n- {id: more, repository: /srv/more}");
+        .replace("projects:", "autoUpdate: {drainTimeoutSeconds: 5}\nprojects:\n- {id: more, repository: /srv/more}");
     fs::write(host.root().join("daemon.yaml"), edited).unwrap();
     platform.until(|platform| (told(platform)? == ["app", "more"]).then_some(())).await;
     assert_eq!(host.handle().status().projects_allowed, 2);
-    host.until(|host| (host.handle().status().restart_needed == ["autoUpdate.channel"]).then_some(())).await;
-    let restored = config(&host).replace("autoUpdate: {channel: beta}\n", "");
+    host.until(|host| (host.handle().status().restart_needed == ["autoUpdate.drainTimeoutSeconds"]).then_some(()))
+        .await;
+    let restored = config(&host).replace("autoUpdate: {drainTimeoutSeconds: 5}\n", "");
     fs::write(host.root().join("daemon.yaml"), restored).unwrap();
     host.until(|host| host.handle().status().restart_needed.is_empty().then_some(())).await;
     host.stop().await;

@@ -51,7 +51,7 @@ pub(crate) struct RunArgs {
     /// Port of the control API; 0 picks a free one and prints it.
     #[arg(long, value_name = "PORT", default_value_t = rensei_proto::control::DEFAULT_PORT)]
     pub(crate) port: u16,
-    /// Never ask questions. There is nothing to ask yet: a missing configuration means defaults.
+    /// Accepted for the sake of existing scripts: this host asks no questions, a missing configuration means defaults.
     #[arg(long)]
     pub(crate) skip_wizard: bool,
     /// Program to start for each session instead of `rensei agent run`.

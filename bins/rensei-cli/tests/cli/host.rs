@@ -87,6 +87,12 @@ fn sessions_run_without_a_control_plane() {
     assert!(list.lines().nth(1).unwrap().starts_with(&id), "newest first: {list}");
     assert!(run(&["session", "output", &id]).exits(0).stdout.starts_with("oops\n"));
 
+    let limited =
+        run(&["session", "run", "--repository", "alpha", "--max-duration", "1", "--command", "sleep 60", "--json"]);
+    let limited = limited.exits(1).json()["sessionId"].as_str().unwrap().to_owned();
+    let page = run(&["session", "show", &limited]).exits(0).stdout;
+    assert!(page.contains("failed") && page.contains("ran longer than maxDurationSeconds (1)"), "{page}");
+
     let refused = run(&["session", "run", "--repository", "elsewhere", "--command", "true"]).exits(1);
     assert!(refused.stderr.contains("allowlist") && refused.stderr.contains("hint: "), "{}", refused.stderr);
     let unknown = run(&["session", "show", "nobody"]).exits(1);

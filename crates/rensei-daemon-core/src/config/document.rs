@@ -138,6 +138,8 @@ fn quoted(text: &str, quotes: Option<char>) -> ScalarValue {
         _ if text.contains(char::is_control) => ScalarValue::double_quoted(text),
         Some('\'') => ScalarValue::single_quoted(text),
         Some(_) => ScalarValue::double_quoted(text),
+        // Within `[…]` and `{…}` these end or split a plain scalar, in some parsers also right behind a colon.
+        None if text.contains([',', '?', '[', ']', '{', '}']) => ScalarValue::single_quoted(text),
         None => ScalarValue::string(text),
     }
 }

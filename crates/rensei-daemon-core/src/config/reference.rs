@@ -10,16 +10,17 @@ const HEAD: &str = "\
 <!-- Written by `RENSEI_UPDATE_DOCS=1 cargo nextest run -p rensei-daemon-core config_reference`. Do not edit. -->
 
 A host reads `daemon.yaml` from its state directory (`~/.rensei`, or `RENSEI_HOME`); `rensei host run --config` names
-another file. Without a file the host takes local sessions with defaults. Keys that are not listed here are ignored and
-kept. Empty values are the same as absent ones.
+another file. A host without a file runs with defaults, serves no project and so refuses every session. Keys that are
+not listed here are ignored and kept. Empty values are the same as absent ones.
 
 - **Mistakes** are reported as `file:line:column`, with the key and what is allowed. A host does not start with one; a
   running host goes on with the last good configuration and says so in its log.
 - **Paths** are absolute or start with `~/`. Relative ones are refused.
 - **Secrets**: keep the file at mode 0600, or write `${NAME}` and set the variable where the host is started.
 - **Changes** to the file are noticed a quarter of a second after the last write. The last column says what happens:
-  `at once`, or with the next `restart`.
-- **Programs that change the file** (`rensei`, and the control plane through the host) keep comments, order, quoting and
+  `at once`, with the next `restart`, or `no effect`: such a key is checked, so that files of other hosts of this family
+  stay valid, and changes nothing here.
+- **Programs that change the file** (the control plane, through the host) keep comments, order, quoting and
   unknown keys. They replace the file in one step, never write what `${NAME}` stands for, and leave it alone when the
   result would not be valid. `daemon.yaml.lock` beside it keeps two of them apart; it is always empty.
 
@@ -49,6 +50,7 @@ pub fn reference() -> String {
         let applies = match applies {
             Applies::AtOnce => "at once",
             Applies::Restart => "restart",
+            Applies::Nothing => "no effect",
         };
         // Writing to a string cannot fail.
         let _infallible = writeln!(text, "| `{path}` | {kind} | {default} | {meaning} | {applies} |");

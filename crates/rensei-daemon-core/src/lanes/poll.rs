@@ -39,8 +39,8 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 /// What became of the items of one poll.
 #[derive(Debug, Default)]
 struct Taken {
-    /// Why this host could not start one, for reasons of its own.
-    trouble: Option<String>,
+    /// Whether this host could not start one, for reasons of its own.
+    trouble: bool,
     /// Whether at least one runs here now.
     accepted: bool,
 }
@@ -75,18 +75,15 @@ impl PollLane {
                 Ok(answer) => {
                     let nothing = answer.work.is_empty();
                     let taken = self.take(answer).await;
-                    match taken.trouble {
+                    if taken.trouble {
                         // A host that cannot start anything would only hold the queue up.
-                        Some(trouble) => {
-                            self.host.incidents.trouble(&trouble);
-                            delays.next()
-                        }
+                        delays.next()
+                    } else if !taken.accepted && !nothing {
                         // What was refused may come straight back; a control plane and its host must not play ball.
-                        None if !taken.accepted && !nothing => delays.next().map(|delay| delay.min(REFUSED_PAUSE)),
-                        None => {
-                            delays = backoff();
-                            self.pause_after(nothing, asked).await
-                        }
+                        delays.next().map(|delay| delay.min(REFUSED_PAUSE))
+                    } else {
+                        delays = backoff();
+                        self.pause_after(nothing, asked).await
                     }
                 }
                 Err(error) => {
@@ -178,14 +175,9 @@ impl PollLane {
         detail.project_name = project.map_or_else(|| item.project_name.clone(), |project| project.id.clone());
         tracing::info!(event = "claimed", sessionId = %item.session_id, attempt = item.attempt, "claimed");
         match self.host.accept_polled(item.spec(&repository), detail) {
-            Ok(_handle) => {
-                taken.accepted = true;
-                self.host.incidents.no_trouble();
-            }
+            Ok(_handle) => taken.accepted = true,
             Err(error) => {
-                if error.is_trouble() {
-                    taken.trouble = Some(format!("sessions cannot be started: {}", chain(&error)));
-                }
+                taken.trouble |= error.is_trouble();
                 self.refuse(item, raw, &error);
             }
         }

@@ -59,9 +59,13 @@ fn is_withheld(name: &str) -> bool {
     (ours && secret.iter().any(|suffix| name.ends_with(suffix))) || NEVER_FORWARDED.contains(&name)
 }
 
-/// Whether a value is, or contains, one of the secrets.
+/// Beginnings of tokens of a control plane. Also one that the host learns of later must not get out.
+const TOKEN_PREFIXES: [&str; 2] = ["rsp_live_", "rsk_live_"];
+
+/// Whether a value is, or contains, one of the secrets or another token of a control plane.
 pub(crate) fn holds(value: &str, secrets: &[Secret]) -> bool {
-    secrets.iter().any(|secret| !secret.is_empty() && value.contains(secret.expose()))
+    TOKEN_PREFIXES.iter().any(|prefix| value.contains(prefix))
+        || secrets.iter().any(|secret| !secret.is_empty() && value.contains(secret.expose()))
 }
 
 /// The complete environment: inherited, base, the session's own, and last the variables that nobody can override.
@@ -110,12 +114,13 @@ mod tests {
                 ("WORKER_API_KEY", "w"),
                 ("GITHUB_TOKEN", "the user's own"),
                 ("RENSEI_STUB_MODE", "hang"),
-                ("MY_REGISTRATION", "token=rsp_live_by_value"),
+                ("MY_REGISTRATION", "token=by_value"),
+                ("NEXT_REGISTRATION", "rsp_live_later"),
             ]),
             base: map(&[("A", "base"), ("B", "base")]),
             control_url: "http://127.0.0.1:1".to_owned(),
             orchestrator_url: String::new(),
-            secrets: vec![Secret::from("rsp_live_by_value")],
+            secrets: vec![Secret::from("by_value")],
         };
         let spec = SessionSpec {
             session_id: SessionId::parse("s1").unwrap(),
@@ -140,9 +145,14 @@ mod tests {
         assert_eq!((get("RENSEI_SESSION_ID"), get("DONMAI_SESSION_ID")), (Some("s1"), Some("s1")));
         assert_eq!(get("RENSEI_REPOSITORY"), Some("configured"));
         assert_eq!((get("GITHUB_TOKEN"), get("RENSEI_STUB_MODE")), (Some("the user's own"), Some("hang")));
-        for withheld in
-            ["RENSEI_DAEMON_TOKEN", "DONMAI_DAEMON_JWT", "RENSEI_API_KEY", "WORKER_API_KEY", "MY_REGISTRATION"]
-        {
+        for withheld in [
+            "RENSEI_DAEMON_TOKEN",
+            "DONMAI_DAEMON_JWT",
+            "RENSEI_API_KEY",
+            "WORKER_API_KEY",
+            "MY_REGISTRATION",
+            "NEXT_REGISTRATION",
+        ] {
             assert_eq!(get(withheld), None, "{withheld}");
         }
     }
