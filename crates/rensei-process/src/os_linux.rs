@@ -219,7 +219,12 @@ mod tests {
         let sleeper =
             || std::process::Command::new("sleep").arg("60").env("RENSEI_TEST_FOUND", &value).spawn().unwrap();
         let mut early = sleeper();
-        let found = env_values("RENSEI_TEST_FOUND").remove(&value).unwrap();
+        // A process that has only just been started shows no environment for a moment.
+        let found = loop {
+            if let Some(found) = env_values("RENSEI_TEST_FOUND").remove(&value) {
+                break found;
+            }
+        };
         assert_eq!(found, [early.id()]);
         let mut late = sleeper();
         kill_marked(&found, "RENSEI_TEST_FOUND", &value);

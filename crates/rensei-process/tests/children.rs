@@ -110,6 +110,11 @@ async fn a_daemonised_descendant_is_found_by_its_environment() {
     assert!(child.wait().await.unwrap().success());
     let pid: u32 = fixture.ready("daemon").await.parse().unwrap();
     assert!(!child.group().members().contains(&pid), "it left the group");
+    // Between two programs a process shows no environment for a moment.
+    while find_by_env("RENSEI_TEST_MARKER", &marker).is_empty() {
+        assert!(ProcessIdentity::of(pid).unwrap().is_alive());
+        tokio::task::yield_now().await;
+    }
     assert_eq!(find_by_env("RENSEI_TEST_MARKER", &marker), [pid]);
     assert!(env_values("RENSEI_TEST_MARKER").contains_key(&marker));
     assert!(find_by_env("RENSEI_TEST_MARKER", &marker[1..]).is_empty());

@@ -37,8 +37,8 @@ pub(crate) struct HeartbeatLane {
     link: Arc<Link>,
     writer: ConfigWriter,
     pulse: Arc<watch::Sender<Pulse>>,
-    /// Worker and digest of the allowlist that the control plane has confirmed.
-    transmitted: (String, String),
+    /// Identity and digest of the allowlist that the control plane has confirmed.
+    transmitted: (u64, String),
     applied: Vec<String>,
     failures: Vec<MutationFailure>,
 }
@@ -95,8 +95,8 @@ impl HeartbeatLane {
     }
 
     async fn beat(&mut self) -> Result<(), ClientError> {
-        let worker = self.link.cell.available().await.worker_id.clone();
-        let request = self.compose(&worker);
+        let identity = self.link.cell.available().await.generation;
+        let request = self.compose(identity);
         let link = Arc::clone(&self.link);
         let answer = link
             .call(|credentials| {
@@ -104,11 +104,11 @@ impl HeartbeatLane {
                 async move { link.client.heartbeat(&credentials.token, &credentials.worker_id, request).await }
             })
             .await?;
-        self.confirmed(worker, &request, &answer).await;
+        self.confirmed(identity, &request, &answer).await;
         Ok(())
     }
 
-    fn compose(&self, worker: &str) -> HeartbeatRequest {
+    fn compose(&self, identity: u64) -> HeartbeatRequest {
         let entries = allowlist::entries(&self.host.serving.projects());
         let digest = allowlist::digest(&entries);
         let held = self.host.sessions.held();
@@ -124,8 +124,8 @@ impl HeartbeatLane {
                 Phase::Running if busy => HostActivity::Busy,
                 Phase::Starting | Phase::Running | Phase::Paused => HostActivity::Idle,
             }),
-            // A worker that the control plane has only just made has told it no list, or an old one.
-            allowlist: (self.transmitted.0 != worker || self.transmitted.1 != digest).then_some(entries),
+            // A registration tells the list of the start, which may be an old one, also under the same worker id.
+            allowlist: (self.transmitted.0 != identity || self.transmitted.1 != digest).then_some(entries),
             allowlist_hash: digest,
             applied_mutations: self.applied.clone(),
             mutation_failures: self.failures.clone(),
@@ -135,9 +135,9 @@ impl HeartbeatLane {
     }
 
     /// Only what this beat carried is confirmed by its answer.
-    async fn confirmed(&mut self, worker: String, request: &HeartbeatRequest, answer: &HeartbeatResponse) {
+    async fn confirmed(&mut self, identity: u64, request: &HeartbeatRequest, answer: &HeartbeatResponse) {
         self.link.note_heartbeat(&answer.server_time);
-        self.transmitted = (worker, request.allowlist_hash.clone());
+        self.transmitted = (identity, request.allowlist_hash.clone());
         self.applied.retain(|id| !request.applied_mutations.contains(id));
         self.failures.retain(|failure| !request.mutation_failures.contains(failure));
         let suspension = answer.host_status.as_ref().filter(|status| suspends(status)).map(described);
