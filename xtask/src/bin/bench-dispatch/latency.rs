@@ -27,20 +27,7 @@ async fn settle() {
 /// Through the control plane: create, claim by long poll, accept, spawn.
 pub(crate) async fn create_to_exec(rig: &Rig, host: &Host, load: Load, report: &mut Report) -> Result<(), BenchError> {
     let client = rig.operator()?;
-    let spawn = BareSpawn::new(rig.stamp(), rig.dir().join("bare"))?;
-    let (mut through, mut limit) = (Vec::new(), Vec::new());
-    for round in 0..load.warm_up + load.sessions {
-        // Alternating, so that both see the same machine, and each from rest, so that neither pays for the other's end.
-        settle().await;
-        let bare = spawn.once()?;
-        settle().await;
-        let took = create_once(&client, host).await?;
-        if round >= load.warm_up {
-            limit.push(bare);
-            through.push(took);
-        }
-    }
-    let (through, limit): (Samples, Samples) = (through.into_iter().collect(), limit.into_iter().collect());
+    let (through, limit) = against_bare(rig, load, async |_round| create_once(&client, host).await).await?;
     let bare = limit.percentile(50);
     report.add(
         Row::latency("create -> exec, p50", through.percentile(50))
@@ -54,6 +41,28 @@ pub(crate) async fn create_to_exec(rig: &Rig, host: &Host, load: Load, report: &
     );
     report.add(Row::latency("bare spawn, p99", limit.percentile(99)).limit("bare spawn, p50", bare));
     Ok(())
+}
+
+/// What `measure` takes and what a bare spawn takes, round by round without the warm-up. Alternating, so that both see
+/// the same machine, and each from rest, so that neither pays for the other's end.
+async fn against_bare(
+    rig: &Rig,
+    load: Load,
+    measure: impl AsyncFn(usize) -> Result<Duration, BenchError>,
+) -> Result<(Samples, Samples), BenchError> {
+    let spawn = BareSpawn::new(rig.stamp(), rig.dir().join("bare"))?;
+    let (mut through, mut limit) = (Vec::new(), Vec::new());
+    for round in 0..load.warm_up + load.sessions {
+        settle().await;
+        let bare = spawn.once()?;
+        settle().await;
+        let took = measure(round).await?;
+        if round >= load.warm_up {
+            limit.push(bare);
+            through.push(took);
+        }
+    }
+    Ok((through.into_iter().collect(), limit.into_iter().collect()))
 }
 
 async fn create_once(client: &OperatorClient, host: &Host) -> Result<Duration, BenchError> {
@@ -78,19 +87,8 @@ async fn wait_for_end(client: &OperatorClient, mut session: Session) -> Result<S
 /// Through the control API of a host alone: accept, spawn.
 pub(crate) async fn accept_to_exec(rig: &Rig, host: &Host, load: Load, report: &mut Report) -> Result<(), BenchError> {
     let client = ControlClient::new(&host.url())?;
-    let spawn = BareSpawn::new(rig.stamp(), rig.dir().join("bare"))?;
-    let (mut through, mut limit) = (Vec::new(), Vec::new());
-    for round in 0..load.warm_up + load.sessions {
-        settle().await;
-        let bare = spawn.once()?;
-        settle().await;
-        let took = accept_once(&client, host, &format!("accept-{round}")).await?;
-        if round >= load.warm_up {
-            limit.push(bare);
-            through.push(took);
-        }
-    }
-    let (through, limit): (Samples, Samples) = (through.into_iter().collect(), limit.into_iter().collect());
+    let one = async |round| accept_once(&client, host, &format!("accept-{round}")).await;
+    let (through, limit) = against_bare(rig, load, one).await?;
     let bare = limit.percentile(50);
     report.add(
         Row::latency("accept -> exec, p50", through.percentile(50))
