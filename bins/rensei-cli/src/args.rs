@@ -59,6 +59,7 @@ pub(crate) struct GlobalArgs {
 
 /// Commands of `rensei`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// See the whole loop run in a temporary directory.
     Demo(demo::DemoArgs),

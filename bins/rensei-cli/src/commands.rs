@@ -6,6 +6,7 @@ mod demo;
 pub(crate) mod host;
 pub(crate) mod platform;
 mod session;
+mod watch;
 
 use crate::args::Command;
 use crate::args::agent::AgentCommand;

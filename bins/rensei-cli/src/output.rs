@@ -1,5 +1,6 @@
 //! The one owner of stdout and stderr: data goes to stdout, everything else to stderr.
 
+pub(crate) mod progress;
 pub(crate) mod rows;
 pub(crate) mod table;
 pub(crate) mod text;
@@ -59,7 +60,9 @@ impl Tone {
 pub(crate) struct Output {
     color_out: bool,
     color_err: bool,
+    out_is_tty: bool,
     err_is_tty: bool,
+    width: Option<usize>,
 }
 
 impl Output {
@@ -72,7 +75,40 @@ impl Output {
             ColorChoice::Never => false,
             ColorChoice::Auto => allowed && is_tty,
         };
-        Self { color_out: decide(out_is_tty), color_err: decide(err_is_tty), err_is_tty }
+        Self {
+            color_out: decide(out_is_tty),
+            color_err: decide(err_is_tty),
+            out_is_tty,
+            err_is_tty,
+            width: env.get("COLUMNS").and_then(|columns| columns.parse().ok()).or_else(terminal_width),
+        }
+    }
+
+    /// Whether stdout is a terminal, so that a page can be drawn again in its place.
+    pub(crate) const fn out_is_tty(&self) -> bool {
+        self.out_is_tty
+    }
+
+    /// Characters in a line of stdout: `COLUMNS`, else what the terminal says. `None` when nothing limits a line.
+    pub(crate) const fn width(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// What is said of work that takes a while.
+    pub(crate) fn progress(&self) -> progress::Progress {
+        progress::Progress::new(*self)
+    }
+
+    #[allow(dead_code, reason = "for the nouns that follow")]
+    /// `✓` in colour, `OK` without.
+    pub(crate) fn mark(&self) -> String {
+        if self.color_out { self.paint(Tone::Good, "✓") } else { "OK".to_owned() }
+    }
+
+    #[allow(dead_code, reason = "for the nouns that follow")]
+    /// A heading above a table or rows.
+    pub(crate) fn heading(&self, text: &str) -> String {
+        self.paint(Tone::Strong, text)
     }
 
     /// Whether stderr is a terminal, so that progress can be shown in place.
@@ -113,8 +149,13 @@ impl Output {
 
     /// One JSON document, indented by two spaces.
     pub(crate) fn json(&self, document: &impl Serialize) -> CommandResult {
-        let text = serde_json::to_string_pretty(document)
-            .map_err(|error| CommandError::context("failed to write the result as JSON", error))?;
+        let text = serde_json::to_string_pretty(document).map_err(unwritable)?;
+        self.line(text)
+    }
+
+    /// One JSON document on one line.
+    pub(crate) fn json_line(&self, document: &impl Serialize) -> CommandResult {
+        let text = serde_json::to_string(document).map_err(unwritable)?;
         self.line(text)
     }
 
@@ -155,6 +196,16 @@ impl Output {
             self.hint(hint);
         }
     }
+}
+
+/// Terminals that do not know their size say 0.
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+fn unwritable(error: serde_json::Error) -> CommandError {
+    CommandError::context("failed to write the result as JSON", error)
 }
 
 fn painted(on: bool, tone: Tone, text: impl Display) -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 /// Commands of this machine's daemon.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum HostCommand {
     /// Run the daemon in the foreground.
     Run(RunArgs),
@@ -71,12 +72,25 @@ pub(crate) struct RunArgs {
     pub(crate) stop_with: Option<u32>,
 }
 
+/// Flags of commands that can look again and again.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct WatchArgs {
+    /// Look again and again, until interrupted. With --json: one document per line.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// Pause between two looks, in seconds or with a unit such as `1m`.
+    #[arg(long, value_name = "SECONDS", default_value = "2", requires = "watch", value_parser = value::interval)]
+    pub(crate) interval: Duration,
+}
+
 /// Flags of `host status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
     #[command(flatten)]
     pub(crate) address: AddressArgs,
 }

@@ -16,6 +16,14 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     count.checked_mul(unit).map(Duration::from_secs).ok_or_else(|| "that is too long".to_owned())
 }
 
+/// A [`duration`] that is not zero.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("use at least one second".to_owned()),
+        some => Ok(some),
+    }
+}
+
 /// `NAME=VALUE`.
 pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

@@ -43,10 +43,8 @@ pub(crate) fn table<const N: usize>(
     expendable: &[&str],
     rows: impl IntoIterator<Item = [Value; N]>,
 ) -> String {
-    // Terminals that do not know their size say 0.
-    let width = Table::new().width().filter(|width| *width > 0).map(usize::from);
     let rows: Vec<_> = rows.into_iter().collect();
-    let shown = fitting(&headings, expendable, &rows, width);
+    let shown = fitting(&headings, expendable, &rows, output.width());
     draw(output, headings, &shown, rows)
 }
 

@@ -30,9 +30,9 @@ impl Action {
 pub(super) async fn run(context: &Context, action: Action, address: AddressArgs) -> CommandResult<ExitCode> {
     let client = HostClient::new(context, &address)?;
     let answer = match action {
-        Action::Pause => client.pause().await?,
-        Action::Resume => client.resume().await?,
-        Action::Stop => match client.stop_if_running().await? {
+        Action::Pause => client.ask(async |api| api.pause().await).await?,
+        Action::Resume => client.ask(async |api| api.resume().await).await?,
+        Action::Stop => match client.ask_if_running(async |api| api.stop().await).await? {
             Some(answer) => answer,
             None => {
                 context.output.line(format_args!("nothing to stop: no daemon listens on {}", client.url()))?;

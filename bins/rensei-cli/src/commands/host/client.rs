@@ -5,9 +5,7 @@ use crate::commands::Context;
 use crate::error::{CommandError, CommandResult};
 use rensei_control_api::{ControlClient, ControlError, OutputQuery};
 use rensei_proto::SessionId;
-use rensei_proto::control::{
-    ActionResponse, DEFAULT_PORT, DrainRequest, PostSession, SessionHandle, SessionView, Status, StopResponse,
-};
+use rensei_proto::control::DEFAULT_PORT;
 
 /// Client of the control API whose errors name the next step.
 #[derive(Debug)]
@@ -16,6 +14,8 @@ pub(crate) struct HostClient {
     url: String,
     /// What else to try when nothing listens.
     otherwise: Option<&'static str>,
+    /// What to look at when the daemon does not know what was asked for.
+    missing: &'static str,
 }
 
 impl HostClient {
@@ -30,7 +30,7 @@ impl HostClient {
             CommandError::usage(format!("cannot use the daemon's address `{url}`: {error}"))
                 .hint("use --host and --port, or set RENSEI_DAEMON_URL to a URL such as http://127.0.0.1:7734")
         })?;
-        Ok(Self { client, url, otherwise: None })
+        Ok(Self { client, url, otherwise: None, missing: "see what is there: `rensei session list --local`" })
     }
 
     /// Adds what else to try when nothing listens.
@@ -39,67 +39,37 @@ impl HostClient {
         self
     }
 
+    #[allow(dead_code, reason = "for the nouns that follow")]
+    /// Replaces what to look at when the daemon does not know what was asked for.
+    pub(crate) fn missing(mut self, hint: &'static str) -> Self {
+        self.missing = hint;
+        self
+    }
+
     /// Base URL of the control API.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// What the daemon says of itself; `None` when nothing listens.
-    pub(crate) async fn status_if_running(&self) -> CommandResult<Option<Status>> {
-        match self.client.status().await {
-            Ok(status) => Ok(Some(status)),
-            Err(ControlError::NotRunning { .. }) => Ok(None),
-            Err(error) => Err(self.failed(error)),
-        }
+    /// The answer to one call of the control API. Every command goes through here, so that every failure has a next
+    /// step: `host.ask(async |api| api.pause().await).await?`.
+    pub(crate) async fn ask<T>(
+        &self,
+        call: impl AsyncFnOnce(&ControlClient) -> Result<T, ControlError>,
+    ) -> CommandResult<T> {
+        call(&self.client).await.map_err(|error| self.failed(error))
     }
 
-    /// What the daemon says of itself.
-    pub(crate) async fn status(&self) -> CommandResult<Status> {
-        self.client.status().await.map_err(|error| self.failed(error))
-    }
-
-    /// Stops accepting sessions.
-    pub(crate) async fn pause(&self) -> CommandResult<ActionResponse> {
-        self.client.pause().await.map_err(|error| self.failed(error))
-    }
-
-    /// Accepts sessions again.
-    pub(crate) async fn resume(&self) -> CommandResult<ActionResponse> {
-        self.client.resume().await.map_err(|error| self.failed(error))
-    }
-
-    /// Starts a drain.
-    pub(crate) async fn drain(&self, request: &DrainRequest) -> CommandResult<ActionResponse> {
-        self.client.drain(request).await.map_err(|error| self.failed(error))
-    }
-
-    /// Ends the daemon; `None` when nothing listens.
-    pub(crate) async fn stop_if_running(&self) -> CommandResult<Option<ActionResponse>> {
-        match self.client.stop().await {
+    /// As [`ask`](Self::ask), with `None` when nothing listens.
+    pub(crate) async fn ask_if_running<T>(
+        &self,
+        call: impl AsyncFnOnce(&ControlClient) -> Result<T, ControlError>,
+    ) -> CommandResult<Option<T>> {
+        match call(&self.client).await {
             Ok(answer) => Ok(Some(answer)),
             Err(ControlError::NotRunning { .. }) => Ok(None),
             Err(error) => Err(self.failed(error)),
         }
-    }
-
-    /// Live and ended sessions, oldest first.
-    pub(crate) async fn all_sessions(&self) -> CommandResult<Vec<SessionView>> {
-        self.client.all_sessions().await.map_err(|error| self.failed(error))
-    }
-
-    /// Runs a session.
-    pub(crate) async fn post_session(&self, post: &PostSession) -> CommandResult<SessionHandle> {
-        self.client.post_session(post).await.map_err(|error| self.failed(error))
-    }
-
-    /// One session, live or ended.
-    pub(crate) async fn session_record(&self, id: &SessionId) -> CommandResult<SessionView> {
-        self.client.session_record(id).await.map_err(|error| self.failed(error))
-    }
-
-    /// Asks for the end of a session.
-    pub(crate) async fn stop_session(&self, id: &SessionId, reason: Option<&str>) -> CommandResult<StopResponse> {
-        self.client.stop_session(id, reason).await.map_err(|error| self.failed(error))
     }
 
     /// Hands the raw output of a session to `show`, as it comes.
@@ -118,7 +88,10 @@ impl HostClient {
 
     /// A failed call, with the next step.
     fn failed(&self, error: ControlError) -> CommandError {
-        let refused = error.http_status().map(|status| next_step(status).to_owned());
+        let refused = error.http_status().map(|status| match status {
+            404 => self.missing.to_owned(),
+            status => next_step(status).to_owned(),
+        });
         let otherwise = self.otherwise.filter(|_| matches!(error, ControlError::NotRunning { .. }));
         let hint = error.hint().or(refused);
         CommandError::failure(error).maybe_hint(hint).maybe_hint(otherwise)
@@ -142,7 +115,6 @@ fn url(context: &Context, address: &AddressArgs) -> String {
 const fn next_step(status: u16) -> &'static str {
     match status {
         400 => "see what this host serves: `projects` in daemon.yaml; `rensei host run --help` says where it is",
-        404 => "see what is there: `rensei session list --local`",
         409 | 503 => "see what the daemon does: `rensei host status`",
         _ => "see the daemon's log: `rensei host logs`",
     }

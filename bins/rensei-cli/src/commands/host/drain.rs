@@ -5,7 +5,8 @@ use super::client::HostClient;
 use crate::args::host::DrainArgs;
 use crate::commands::Context;
 use crate::error::{CommandError, CommandResult};
-use crate::output::{Output, text};
+use crate::output::progress::Progress;
+use crate::output::text;
 use crate::signals::Signals;
 use rensei_proto::SessionId;
 use rensei_proto::control::{DrainRequest, HostState, SessionState, SessionView};
@@ -28,24 +29,25 @@ pub(super) async fn run(context: &Context, args: DrainArgs) -> CommandResult<Exi
     let client = HostClient::new(context, &args.address)?;
     let mut signals = Signals::listen()?;
     let started = Instant::now();
-    let answer = client.drain(&request(args.timeout, true)).await?;
+    let answer = client.ask(async |api| api.drain(&request(args.timeout, true)).await).await?;
     action::print(context, "drain", &answer)?;
     let mut watch = Watch::default();
+    let mut progress = context.output.progress();
     let how = loop {
         if let Some(how) = watch.look(&client).await? {
             break how;
         }
-        watch.show(&context.output);
+        watch.show(&mut progress);
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             // Cancel-safe, see `Signals::next`.
             _ = signals.next() => {
-                watch.clear(&context.output);
+                progress.end();
                 return leave(context, &client, &args, started).await;
             }
         }
     };
-    watch.clear(&context.output);
+    progress.end();
     if how == Ending::Kept && !args.keep_alive {
         end(&client).await?;
     }
@@ -58,9 +60,9 @@ fn request(timeout: Duration, keep_alive: bool) -> DrainRequest {
 
 /// Ends the drained daemon and waits until it is gone.
 async fn end(client: &HostClient) -> CommandResult {
-    client.stop_if_running().await?;
+    client.ask_if_running(async |api| api.stop().await).await?;
     let deadline = Instant::now() + END_LIMIT;
-    while client.status_if_running().await?.is_some() {
+    while client.ask_if_running(async |api| api.status().await).await?.is_some() {
         if Instant::now() > deadline {
             return Err(CommandError::failure("the drained daemon does not end").hint("see why: `rensei host logs`"));
         }
@@ -76,7 +78,7 @@ async fn leave(context: &Context, client: &HostClient, args: &DrainArgs, started
             true => Duration::ZERO,
             false => args.timeout.saturating_sub(started.elapsed()).max(Duration::from_secs(1)),
         };
-        client.drain(&request(left, false)).await?;
+        client.ask(async |api| api.drain(&request(left, false)).await).await?;
     }
     context.output.note("the drain goes on; cancel it: `rensei host resume`");
     Err(CommandError::interrupted())
@@ -113,15 +115,15 @@ fn conclude(context: &Context, how: Ending, args: &DrainArgs, forced: &[String])
 #[derive(Debug, Default)]
 struct Watch {
     sessions: BTreeMap<SessionId, SessionState>,
-    shown: Option<String>,
 }
 
 impl Watch {
     /// Looks once; the answer is how the drain ended, once it has.
     async fn look(&mut self, client: &HostClient) -> CommandResult<Option<Ending>> {
-        let Some(status) = client.status_if_running().await? else { return Ok(Some(Ending::Gone)) };
+        let status = client.ask_if_running(async |api| api.status().await).await?;
+        let Some(status) = status else { return Ok(Some(Ending::Gone)) };
         // The daemon may end between two calls; then the next look finds it gone.
-        if let Ok(views) = client.all_sessions().await {
+        if let Ok(views) = client.ask(async |api| api.all_sessions().await).await {
             self.learn(&views);
         }
         Ok(match status.status {
@@ -148,27 +150,12 @@ impl Watch {
         forced.map(|(id, _)| id.to_string()).collect()
     }
 
-    /// What is left, in place on a terminal, else one line per change.
-    fn show(&mut self, output: &Output) {
+    /// What is left.
+    fn show(&self, progress: &mut Progress) {
         let left: Vec<&str> =
             self.sessions.iter().filter(|(_, state)| !state.is_ended()).map(|(id, _)| id.as_str()).collect();
-        let line = match left.as_slice() {
-            [] => return,
-            some => format!("waiting for {}: {}", text::count(some.len(), "session"), some.join(", ")),
-        };
-        if self.shown.as_ref() == Some(&line) {
-            return;
-        }
-        match output.err_is_tty() {
-            true => output.write_err(format!("\r\u{1b}[2K{}", text::shorten(&line, 100)).as_bytes()),
-            false => output.note(&line),
-        }
-        self.shown = Some(line);
-    }
-
-    fn clear(&self, output: &Output) {
-        if output.err_is_tty() && self.shown.is_some() {
-            output.write_err(b"\r\x1b[2K");
+        if !left.is_empty() {
+            progress.say(&format!("waiting for {}: {}", text::count(left.len(), "session"), left.join(", ")));
         }
     }
 }

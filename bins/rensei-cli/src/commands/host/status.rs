@@ -3,6 +3,7 @@
 use super::client::HostClient;
 use crate::args::host::StatusArgs;
 use crate::commands::Context;
+use crate::commands::watch::{self, Page};
 use crate::error::CommandResult;
 use crate::output::rows::Rows;
 use crate::output::time::{ago, now_ms, parse_ms, span, uptime};
@@ -13,14 +14,14 @@ use std::time::Duration;
 
 /// Shows what the daemon says of itself.
 pub(super) async fn run(context: &Context, args: StatusArgs) -> CommandResult<ExitCode> {
-    let status = HostClient::new(context, &args.address)?.status().await?;
-    if args.json {
-        context.output.json(&status)?;
-    } else {
-        context.output.line(rows(&context.output, &status, now_ms()))?;
-        status.registration.as_ref().and_then(next_step).into_iter().for_each(|step| context.output.hint(step));
-    }
-    Ok(ExitCode::SUCCESS)
+    let client = HostClient::new(context, &args.address)?;
+    watch::show(context, &args.watch, args.json, async || {
+        let status = client.ask(async |api| api.status().await).await?;
+        let text = rows(&context.output, &status, now_ms()).to_string();
+        let hints = status.registration.as_ref().and_then(next_step).into_iter().collect();
+        Ok(Page { document: status, text, hints })
+    })
+    .await
 }
 
 fn rows(output: &Output, status: &Status, now: i64) -> Rows {

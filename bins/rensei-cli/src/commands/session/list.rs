@@ -59,7 +59,7 @@ fn platform_table(output: &Output, list: &SessionList, now: i64) -> String {
 }
 
 async fn from_host(context: &Context, args: &ListArgs, host: &HostClient) -> CommandResult {
-    let mut views = host.all_sessions().await?;
+    let mut views = host.ask(async |api| api.all_sessions().await).await?;
     views.reverse();
     views.retain(|view| is_wanted(args, view));
     views.truncate(args.limit);

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) async fn run(context: &Context, args: RunArgs) -> CommandResult<ExitCode> {
     let client = HostClient::new(context, &args.address)?;
     let post = post(&args)?;
-    let handle = client.post_session(&post).await?;
+    let handle = client.ask(async |api| api.post_session(&post).await).await?;
     let id = handle.session_id.clone();
     if args.detach {
         if args.json {
@@ -79,7 +79,7 @@ async fn attend(context: &Context, client: &HostClient, id: &SessionId, json: bo
                 }
                 is_stopping = true;
                 context.output.note("stopping the session; again to leave it running");
-                client.stop_session(id, Some("interrupted by the operator")).await?;
+                client.ask(async |api| api.stop_session(id, Some("interrupted by the operator")).await).await?;
             }
         }
     }
@@ -92,7 +92,7 @@ async fn watch(context: &Context, client: &HostClient, id: &SessionId, json: boo
     show(context, json, &hush.rest())?;
     // The output ends a moment before the daemon has written the end into its record.
     loop {
-        let view = client.session_record(id).await?;
+        let view = client.ask(async |api| api.session_record(id).await).await?;
         if view.state.is_ended() {
             return Ok(view);
         }

@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context, args: StopArgs) -> CommandResult<Exit
             }
         }
         Target::Host(host) => {
-            let answer = host.stop_session(id, args.reason.as_deref()).await?;
+            let answer = host.ask(async |api| api.stop_session(id, args.reason.as_deref()).await).await?;
             match (args.json, answer.stopped) {
                 (true, _) => output.json(&answer)?,
                 (false, true) => output.line(format_args!("{id} is being stopped"))?,
