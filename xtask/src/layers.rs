@@ -50,11 +50,13 @@ const OPTIONAL_ARROWS: &[(&str, &str)] = &[("rensei-control-api", "rensei-daemon
 
 /// Where a third-party crate lives. Everything else reaches it through that crate.
 const HOMES: &[(&str, &[&str])] = &[
+    ("aide", &["rensei-control-api"]),
     ("axum", &["rensei-control-api", "rensei-platform"]),
     ("clap", &["rensei-cli", "xtask"]),
     ("git2", &["rensei-workarea"]),
     ("jsonwebtoken", &["rensei-platform"]),
     ("reqwest", &["rensei-platform-client"]),
+    ("schemars", &["rensei-control-api", "rensei-proto"]),
     ("serde_yaml", &["rensei-daemon-core"]),
     ("sqlx", &["rensei-platform"]),
     ("tower", &["rensei-control-api", "rensei-platform"]),

@@ -4,21 +4,22 @@
 //! a web page; bodies must be JSON. Where the daemon says so, only its own user and root may change anything or see
 //! more than the status and the list of live sessions.
 
+mod api;
 mod bind;
 mod body;
-mod daemon;
+mod document;
 mod guard;
 mod host;
 mod log_file;
+mod message;
 mod output;
 mod peer;
 mod proc_net;
+mod refuse;
 mod reply;
 mod routes;
 mod serve;
 mod sessions;
-#[cfg(test)]
-mod tests;
 
 pub use bind::{BindError, ControlListener};
 

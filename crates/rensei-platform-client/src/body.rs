@@ -79,7 +79,8 @@ fn from_fields(fields: &Map<String, Value>, raw: &str) -> ErrorBody {
     if raw.contains(RUNTIME_TOKEN_EXPIRED) && !error.contains(RUNTIME_TOKEN_EXPIRED) {
         error = format!("{RUNTIME_TOKEN_EXPIRED}: {error}");
     }
-    ErrorBody { error, code: text("code"), hint: text("hint"), status: text("status"), session_id: text("sessionId") }
+    let (code, hint, status, session_id) = (text("code"), text("hint"), text("status"), text("sessionId"));
+    ErrorBody { code, hint, status, session_id, ..ErrorBody::new(error) }
 }
 
 /// Removes the token, should the other side have echoed it.

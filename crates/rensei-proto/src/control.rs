@@ -1,19 +1,7 @@
 //! Control API of a host, on loopback.
 //!
-//! | call | body | answer |
-//! |---|---|---|
-//! | `GET /healthz` | | 200 `ok` |
-//! | `GET /api/daemon/status` | | 200 [`Status`] |
-//! | `POST /api/daemon/{pause,resume,stop}` | | 200 [`ActionResponse`] |
-//! | `POST /api/daemon/drain` | [`DrainRequest`], optional | 200 [`ActionResponse`] |
-//! | `GET /api/daemon/sessions` | | 200 array of [`SessionHandle`], live ones, oldest first |
-//! | `GET /api/daemon/sessions?all=true` | | 200 array of [`SessionView`], live and ended, oldest first |
-//! | `POST /api/daemon/sessions` | [`PostSession`] | 202 [`SessionHandle`] |
-//! | `GET /api/daemon/sessions/<id>` | | 200 [`SessionDetail`](crate::SessionDetail) of a live session |
-//! | `GET /api/daemon/sessions/<id>/record` | | 200 [`SessionView`], also after the end |
-//! | `POST /api/daemon/sessions/<id>/stop` | [`StopRequest`], optional | 200 [`StopResponse`] |
-//! | `GET /api/daemon/sessions/<id>/output?offset=&tail=&follow=` | | 200 raw bytes |
-//! | `POST /api/daemon/sessions/<id>/workarea` | | 200 [`Workarea`] |
+//! The calls are declared by the server (`rensei-control-api`) and listed in `docs/api/control.json`, an OpenAPI document
+//! whose schemas are these types.
 
 mod host;
 mod session;
@@ -25,6 +13,7 @@ pub use session::{
 
 /// Port that the control API listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7734;
+
 #[cfg(test)]
 mod tests {
     use super::*;

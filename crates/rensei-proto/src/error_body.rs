@@ -1,9 +1,11 @@
 //! The one error body of every HTTP API of the product.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// JSON body of every answer with a status of 400 or more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorBody {
     /// What failed, as a lower-case fragment without a final full stop.
@@ -20,6 +22,9 @@ pub struct ErrorBody {
     /// Session that the request named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
+    /// What else an answer says, such as `providerId` or `kitId`.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 impl ErrorBody {
@@ -38,6 +43,13 @@ impl ErrorBody {
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
+        self
+    }
+
+    /// Adds another field.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(field.to_owned(), value.into());
         self
     }
 

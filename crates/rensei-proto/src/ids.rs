@@ -11,8 +11,11 @@ const MAX_LEN: usize = 128;
 /// The control plane chooses it and the daemon names directories after it, so the grammar is strict: 1 to 128 of
 /// `A-Z a-z 0-9 . _ -`, not starting with `.` or `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct SessionId(String);
+pub struct SessionId(
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")))] String,
+);
 
 /// The text is not a valid session id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

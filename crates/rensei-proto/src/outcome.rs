@@ -12,6 +12,7 @@ pub const OUTCOME_FILE: &str = "outcome.json";
 
 /// End of one session, as its worker saw it. Also the worker's one JSON document on stdout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// Format of this document: 1.
@@ -54,6 +55,7 @@ pub const STOP_FILE: &str = "stop.json";
 
 /// Why the daemon ends a session, so that its worker reports the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StopNotice {
     /// `stopped`, or `failed` for a session that ran too long.
@@ -66,6 +68,7 @@ pub struct StopNotice {
 
 /// Traces of a session's work.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionResult {
     /// Branch that was pushed.
@@ -103,6 +106,7 @@ impl SessionResult {
 
 /// Size of a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DiffStat {
     /// Files touched.
@@ -123,6 +127,7 @@ impl DiffStat {
 
 /// Size of a change to one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileStat {
     /// Path in the repository.
     pub path: String,

@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 /// in its `serialize_with`, so that every place where a token leaves the process can be found by that name.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
-pub struct Secret(Zeroizing<String>);
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Secret(#[cfg_attr(feature = "schema", schemars(with = "String"))] Zeroizing<String>);
 
 impl Secret {
     /// The token itself. Never pass the result to a log, an error message or a command line.

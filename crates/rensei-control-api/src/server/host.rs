@@ -1,29 +1,97 @@
-//! What the routes need of a daemon.
+//! Routes of the daemon itself.
 
+use super::api::Api;
+use super::message::{Answer, OptionalBody};
 use super::reply::Refusal;
-use rensei_proto::control::{DrainRequest, PostSession, SessionHandle, SessionView, Status, StopResponse, Workarea};
-use rensei_proto::{SessionDetail, SessionId};
-use std::path::PathBuf;
+use super::routes::says;
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with};
+use axum::extract::State;
+use rensei_daemon_core::DaemonHandle;
+use rensei_proto::control::{ActionResponse, DrainRequest, Status};
 use std::time::Duration;
 
-/// A daemon, with its errors already in the words of HTTP.
-pub(super) trait Host: Clone + Send + Sync + 'static {
-    /// Whether it serves more than `/healthz`.
-    fn is_started(&self) -> bool;
-    /// Whether only its own user and root may change anything or see details.
-    fn same_user_only(&self) -> bool;
-    fn status(&self) -> Status;
-    fn pause(&self) -> Result<(), Refusal>;
-    fn resume(&self) -> Result<(), Refusal>;
-    /// The answer is the deadline that applies.
-    fn drain(&self, request: DrainRequest) -> Result<Duration, Refusal>;
-    fn stop(&self);
-    fn live_sessions(&self) -> Vec<SessionHandle>;
-    fn all_sessions(&self) -> Vec<SessionView>;
-    fn post_session(&self, post: PostSession) -> impl Future<Output = Result<SessionHandle, Refusal>> + Send;
-    fn session_detail(&self, id: &SessionId) -> Option<SessionDetail>;
-    fn session_view(&self, id: &SessionId) -> Option<SessionView>;
-    fn stop_session(&self, id: &SessionId, reason: Option<String>) -> Option<StopResponse>;
-    fn session_output(&self, id: &SessionId) -> Option<PathBuf>;
-    fn acquire_workarea(&self, id: &SessionId) -> impl Future<Output = Result<Workarea, Refusal>> + Send;
+/// Longest drain that may be asked for, in seconds: a week.
+const MAX_DRAIN: u64 = 7 * 24 * 60 * 60;
+
+pub(super) fn routes() -> ApiRouter<Api> {
+    ApiRouter::new()
+        .api_route("/healthz", get_with(healthz, says("healthz", "host", "Whether the daemon is alive.")))
+        .api_route("/api/daemon/status", get_with(status, says("status", "host", "State of the daemon.")))
+        .api_route("/api/daemon/pause", post_with(pause, says("pause", "host", "Takes no more work.")))
+        .api_route(
+            "/api/daemon/resume",
+            post_with(resume, says("resume", "host", "Takes work again; also cancels a drain.")),
+        )
+        .api_route(
+            "/api/daemon/drain",
+            post_with(drain, says("drain", "host", "Finishes what runs, then ends; answers at once.")),
+        )
+        .api_route(
+            "/api/daemon/stop",
+            post_with(stop, says("stop", "host", "Ends what runs, then itself; answers at once.")),
+        )
+}
+
+async fn healthz() -> &'static str {
+    "ok"
+}
+
+async fn status(State(daemon): State<DaemonHandle>) -> Answer<Status> {
+    Answer(daemon.status())
+}
+
+async fn pause(State(daemon): State<DaemonHandle>) -> Result<Answer<ActionResponse>, Refusal> {
+    daemon.pause()?;
+    Ok(action("paused"))
+}
+
+async fn resume(State(daemon): State<DaemonHandle>) -> Result<Answer<ActionResponse>, Refusal> {
+    daemon.resume()?;
+    Ok(action("resumed"))
+}
+
+async fn drain(
+    State(daemon): State<DaemonHandle>,
+    OptionalBody(request): OptionalBody<DrainRequest>,
+) -> Result<Answer<ActionResponse>, Refusal> {
+    if request.timeout_seconds.is_some_and(|seconds| seconds > MAX_DRAIN) {
+        return Err(Refusal::bad_request(format!("invalid body: timeoutSeconds is more than {MAX_DRAIN} (7 days)")));
+    }
+    let deadline = daemon.drain(request)?;
+    Ok(action(format!("drain initiated (timeout {})", go_duration(deadline))))
+}
+
+async fn stop(State(daemon): State<DaemonHandle>) -> Answer<ActionResponse> {
+    daemon.stop();
+    action("stopping")
+}
+
+fn action(message: impl Into<String>) -> Answer<ActionResponse> {
+    Answer(ActionResponse { ok: true, message: message.into() })
+}
+
+/// Whole seconds as Go prints them, which clients of the message know: `5s`, `2m0s`, `1h0m0s`.
+fn go_duration(duration: Duration) -> String {
+    let (total, minute, hour) = (duration.as_secs(), 60, 3600);
+    let (hours, minutes, seconds) = (total / hour, total % hour / minute, total % minute);
+    match total {
+        _ if hours > 0 => format!("{hours}h{minutes}m{seconds}s"),
+        _ if minutes > 0 => format!("{minutes}m{seconds}s"),
+        _ => format!("{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_as_go_prints_them() {
+        for (seconds, text) in
+            [(0, "0s"), (5, "5s"), (120, "2m0s"), (600, "10m0s"), (3600, "1h0m0s"), (90061, "25h1m1s")]
+        {
+            assert_eq!(go_duration(Duration::from_secs(seconds)), text);
+        }
+    }
 }

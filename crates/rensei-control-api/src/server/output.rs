@@ -1,17 +1,21 @@
 //! `GET /api/daemon/sessions/<id>/output`.
 
-use super::host::Host;
+use super::api::Api;
 use super::log_file::{LogFile, Piece};
+use super::message::{PathOf, QueryOf, SessionPath, Switch, raw_response};
 use super::reply::Refusal;
-use super::sessions::{PathId, query, session_id};
+use super::routes::says;
 use crate::headers::{OUTPUT_OFFSET, OUTPUT_SIZE};
+use aide::axum::ApiRouter;
+use aide::axum::routing::get_with;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use rensei_daemon_core::DaemonHandle;
 use rensei_proto::{ErrorBody, SessionId};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::io;
 use std::time::Duration;
@@ -19,32 +23,38 @@ use std::time::Duration;
 /// Pause between two looks at a log that has nothing new.
 const FOLLOW: Duration = Duration::from_millis(50);
 
-#[derive(Debug, Deserialize)]
-pub(super) struct OutputParams {
+pub(super) fn routes() -> ApiRouter<Api> {
+    let about = says("output", "sessions", "Raw output of a session, live or ended.");
+    ApiRouter::new().api_route(
+        "/api/daemon/sessions/{id}/output",
+        get_with(output, |operation| raw_response(about(operation), "application/octet-stream")),
+    )
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct OutputParams {
     /// Byte to start at; wins over `tail`.
     offset: Option<u64>,
     /// Lines before the end to start at.
     tail: Option<usize>,
     /// Go on until the session has ended, if it is the word `true`.
     #[serde(default)]
-    follow: String,
+    follow: Switch,
 }
 
-pub(super) async fn output<H: Host>(
-    State(host): State<H>,
-    id: PathId,
-    params: Result<Query<OutputParams>, QueryRejection>,
+async fn output(
+    State(daemon): State<DaemonHandle>,
+    PathOf(SessionPath { id }): PathOf<SessionPath>,
+    QueryOf(params): QueryOf<OutputParams>,
 ) -> Result<Response, Refusal> {
-    let id = session_id(id)?;
-    let params = query(params)?;
-    let path = host.session_output(&id).ok_or_else(|| Refusal::session_not_found(&id))?;
+    let path = daemon.session_output(&id).ok_or_else(|| Refusal::session_not_found(&id))?;
     let log = LogFile::open(path).await.map_err(|error| unreadable(&id, &error))?;
     let (start, size) = start(&log, &params).await.map_err(|error| unreadable(&id, &error))?;
     if start > size {
         let body = ErrorBody::new(format!("offset {start} is beyond the end of the output ({size})"));
         return Err(Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, body));
     }
-    let follow = (params.follow == "true").then_some((host, id));
+    let follow = params.follow.is_on().then_some((daemon, id));
     Ok(answer(start, size, Reader { log, position: start, end: size, follow, ended: false }))
 }
 
@@ -63,14 +73,10 @@ fn unreadable(id: &SessionId, error: &io::Error) -> Refusal {
         io::ErrorKind::NotFound => StatusCode::NOT_FOUND,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let session_id = Some(id.to_string());
-    Refusal::new(
-        status,
-        ErrorBody { session_id, ..ErrorBody::new(format!("the session's output cannot be read: {error}")) },
-    )
+    Refusal::new(status, ErrorBody::new(format!("the session's output cannot be read: {error}"))).of_session(id)
 }
 
-fn answer<H: Host>(start: u64, size: u64, reader: Reader<H>) -> Response {
+fn answer(start: u64, size: u64, reader: Reader) -> Response {
     let pieces = futures_util::stream::unfold(reader, |mut reader| async {
         let piece = reader.next().await.transpose()?;
         Some((piece, reader))
@@ -84,24 +90,24 @@ fn answer<H: Host>(start: u64, size: u64, reader: Reader<H>) -> Response {
 }
 
 /// Reads a log piece by piece, as fast as the client takes them.
-struct Reader<H> {
+struct Reader {
     log: LogFile,
     position: u64,
     /// End of what is sent; moves on while following.
     end: u64,
     /// Whose end to wait for.
-    follow: Option<(H, SessionId)>,
+    follow: Option<(DaemonHandle, SessionId)>,
     /// Whether that end has been seen. What was written before it is in the file by then.
     ended: bool,
 }
 
-impl<H: Host> Reader<H> {
+impl Reader {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             if self.position < self.end {
                 return self.read().await.map(Some);
             }
-            let Some((host, id)) = &self.follow else { return Ok(None) };
+            let Some((daemon, id)) = &self.follow else { return Ok(None) };
             let size = self.log.size()?;
             if size > self.end {
                 self.end = size;
@@ -109,7 +115,7 @@ impl<H: Host> Reader<H> {
                 return Err(io::Error::other("the log has shrunk"));
             } else if self.ended {
                 return Ok(None);
-            } else if host.session_view(id).is_none_or(|view| view.state.is_ended()) {
+            } else if daemon.session_view(id).is_none_or(|view| view.state.is_ended()) {
                 self.ended = true;
             } else {
                 tokio::time::sleep(FOLLOW).await;

@@ -15,7 +15,12 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     body.push(b'\n');
-    let mut response = Response::new(Body::from(body));
+    json_bytes(status, body)
+}
+
+/// A JSON document that is text already.
+pub(super) fn json_bytes(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
@@ -39,13 +44,22 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, ErrorBody::new(error))
     }
 
+    pub(super) fn not_found(body: ErrorBody) -> Self {
+        Self::new(StatusCode::NOT_FOUND, body)
+    }
+
     pub(super) fn session_not_found(id: &rensei_proto::SessionId) -> Self {
-        let session_id = Some(id.to_string());
-        Self::new(StatusCode::NOT_FOUND, ErrorBody { session_id, ..ErrorBody::new("session not found") })
+        Self::not_found(ErrorBody::new("session not found")).of_session(id)
     }
 
     pub(super) fn internal(error: &dyn std::error::Error) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorBody::new(chain(error)))
+    }
+
+    /// Names the session that the request is about.
+    pub(super) fn of_session(mut self, id: &rensei_proto::SessionId) -> Self {
+        self.body.session_id = Some(id.to_string());
+        self
     }
 
     pub(super) const fn retry_after(mut self, seconds: u32) -> Self {
@@ -62,6 +76,11 @@ impl IntoResponse for Refusal {
         }
         response
     }
+}
+
+/// Runs `work` to its end, also when the client hangs up: half a session helps nobody.
+pub(super) async fn finish<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Refusal> {
+    tokio::spawn(work).await.map_err(|error| Refusal::internal(&error))
 }
 
 /// The error and all its sources, joined with `: `.

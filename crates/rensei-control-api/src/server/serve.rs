@@ -2,7 +2,6 @@
 
 use super::bind::ControlListener;
 use super::guard;
-use super::host::Host;
 use super::peer::Peer;
 use super::reply::Refusal;
 use super::routes;
@@ -15,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rensei_daemon_core::{ControlAuth, DaemonHandle};
 use rensei_proto::ErrorBody;
 use std::convert::Infallible;
 use std::io;
@@ -33,7 +33,7 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown`, then lets open requests finish.
-pub(super) async fn serve<H: Host>(listener: ControlListener, host: H, shutdown: impl Future<Output = ()>) {
+pub(super) async fn serve(listener: ControlListener, daemon: DaemonHandle, shutdown: impl Future<Output = ()>) {
     let address = listener.local_addr();
     let socket = match TcpListener::from_std(listener.socket) {
         Ok(socket) => socket,
@@ -44,7 +44,7 @@ pub(super) async fn serve<H: Host>(listener: ControlListener, host: H, shutdown:
     };
     let (closing, closed) = watch::channel(false);
     let mut connections = JoinSet::new();
-    let front = Front { router: routes::router(host.clone()), host };
+    let front = Front { router: routes::router(daemon.clone()), daemon };
     tokio::pin!(shutdown);
     loop {
         // Accepting and reaping lose nothing when dropped.
@@ -91,7 +91,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn connection<H: Host>(stream: TcpStream, peer: Peer, front: Front<H>, mut closed: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, peer: Peer, front: Front, mut closed: watch::Receiver<bool>) {
     let peer = Arc::new(peer);
     let service = service_fn(move |request| {
         let (front, peer) = (front.clone(), Arc::clone(&peer));
@@ -117,12 +117,12 @@ async fn connection<H: Host>(stream: TcpStream, peer: Peer, front: Front<H>, mut
 
 /// What stands before the routes.
 #[derive(Clone)]
-struct Front<H> {
+struct Front {
     router: Router,
-    host: H,
+    daemon: DaemonHandle,
 }
 
-impl<H: Host> Front<H> {
+impl Front {
     async fn answer(self, request: Request<Incoming>, peer: &Peer) -> Response {
         let (parts, body) = request.into_parts();
         if let Err(refusal) = self.admit(&parts, peer).await {
@@ -134,10 +134,10 @@ impl<H: Host> Front<H> {
 
     async fn admit(&self, parts: &axum::http::request::Parts, peer: &Peer) -> Result<(), Refusal> {
         guard::check_request(parts)?;
-        if !guard::is_public(parts) && self.host.same_user_only() {
+        if !guard::is_public(parts) && self.daemon.control_auth() == ControlAuth::SameUser {
             guard::check_peer(peer).await?;
         }
-        if self.host.is_started() || parts.uri.path() == "/healthz" { Ok(()) } else { Err(starting()) }
+        if self.daemon.is_started() || parts.uri.path() == "/healthz" { Ok(()) } else { Err(starting()) }
     }
 }
 

@@ -1,80 +1,103 @@
 //! Routes below `/api/daemon/sessions`.
 
-use super::body;
-use super::host::Host;
-use super::reply::{Refusal, json};
-use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::Response;
-use rensei_proto::SessionId;
-use rensei_proto::control::{PostSession, StopRequest};
+use super::api::Api;
+use super::message::{Answer, Body, OptionalBody, PathOf, QueryOf, SessionPath, Switch};
+use super::reply::{Refusal, finish};
+use super::routes::says;
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use rensei_daemon_core::DaemonHandle;
+use rensei_proto::SessionDetail;
+use rensei_proto::control::{PostSession, SessionHandle, SessionView, StopRequest, StopResponse, Workarea};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// An `{id}` in a path, as axum found it.
-pub(super) type PathId = Result<Path<String>, PathRejection>;
-
-/// The session id in the path.
-pub(super) fn session_id(id: PathId) -> Result<SessionId, Refusal> {
-    let Path(text) = id.map_err(|rejection| Refusal::bad_request(format!("invalid path: {rejection}")))?;
-    SessionId::parse(&text).map_err(|error| Refusal::bad_request(error.to_string()))
+pub(super) fn routes() -> ApiRouter<Api> {
+    let listed = says(
+        "sessions",
+        "sessions",
+        "Live sessions as handles, oldest first; with `all=true` every remembered one as a record.",
+    );
+    let created = says("postSession", "sessions", "Runs a session on this host.");
+    let detail = says("sessionDetail", "sessions", "Everything that the worker of a live session needs.");
+    let record = says("sessionRecord", "sessions", "The host's record of a session, live or ended.");
+    let stopped = says("stopSession", "sessions", "Asks one session to end; answers at once.");
+    let workarea = says("workarea", "sessions", "Makes the session's workarea, or answers with the one it has.");
+    ApiRouter::new()
+        .api_route(
+            "/api/daemon/sessions",
+            get_with(list, |operation| listed(operation).response::<200, Answer<Listed>>()).post_with(create, created),
+        )
+        .api_route("/api/daemon/sessions/{id}", get_with(session_detail, detail))
+        .api_route("/api/daemon/sessions/{id}/record", get_with(session_record, record))
+        .api_route("/api/daemon/sessions/{id}/stop", post_with(stop, stopped))
+        .api_route("/api/daemon/sessions/{id}/workarea", post_with(acquire, workarea))
 }
 
-/// A query string, as axum found it.
-pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refusal> {
-    query.map(|Query(value)| value).map_err(|rejection| Refusal::bad_request(format!("invalid query: {rejection}")))
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct ListQuery {
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ListQuery {
     /// Ended ones too, if it is the word `true`.
     #[serde(default)]
-    all: String,
+    all: Switch,
 }
 
-pub(super) async fn list<H: Host>(
-    State(host): State<H>,
-    list: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Response, Refusal> {
-    let all = query(list)?.all == "true";
-    Ok(if all { json(StatusCode::OK, &host.all_sessions()) } else { json(StatusCode::OK, &host.live_sessions()) })
+/// The two lists.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Listed {
+    /// Without `all=true`.
+    Live(Vec<SessionHandle>),
+    /// With it.
+    All(Vec<SessionView>),
 }
 
-pub(super) async fn create<H: Host>(State(host): State<H>, body: Body) -> Result<Response, Refusal> {
-    let post: PostSession = body::required(body).await?;
-    let handle = finish(async move { host.post_session(post).await }).await?;
-    Ok(json(StatusCode::ACCEPTED, &handle))
+async fn list(State(daemon): State<DaemonHandle>, QueryOf(query): QueryOf<ListQuery>) -> Result<Response, Refusal> {
+    Ok(if query.all.is_on() {
+        Answer::<_, 200>(daemon.all_sessions()).into_response()
+    } else {
+        Answer::<_, 200>(daemon.live_sessions()).into_response()
+    })
 }
 
-pub(super) async fn detail<H: Host>(State(host): State<H>, id: PathId) -> Result<Response, Refusal> {
-    let id = session_id(id)?;
-    let detail = host.session_detail(&id).ok_or_else(|| Refusal::session_not_found(&id))?;
-    Ok(json(StatusCode::OK, &detail))
+async fn create(
+    State(daemon): State<DaemonHandle>,
+    Body(post): Body<PostSession>,
+) -> Result<Answer<SessionHandle, 202>, Refusal> {
+    let id = post.spec.session_id.clone();
+    let accepted = finish(async move { daemon.post_session(post).await }).await?;
+    accepted.map(Answer).map_err(|error| Refusal::from(error).of_session(&id))
 }
 
-pub(super) async fn record<H: Host>(State(host): State<H>, id: PathId) -> Result<Response, Refusal> {
-    let id = session_id(id)?;
-    let view = host.session_view(&id).ok_or_else(|| Refusal::session_not_found(&id))?;
-    Ok(json(StatusCode::OK, &view))
+async fn session_detail(
+    State(daemon): State<DaemonHandle>,
+    PathOf(SessionPath { id }): PathOf<SessionPath>,
+) -> Result<Answer<SessionDetail>, Refusal> {
+    daemon.session_detail(&id).map(Answer).ok_or_else(|| Refusal::session_not_found(&id))
 }
 
-pub(super) async fn stop<H: Host>(State(host): State<H>, id: PathId, body: Body) -> Result<Response, Refusal> {
-    let id = session_id(id)?;
-    let request: StopRequest = body::optional(body).await?;
-    let stopped = host.stop_session(&id, request.reason).ok_or_else(|| Refusal::session_not_found(&id))?;
-    Ok(json(StatusCode::OK, &stopped))
+async fn session_record(
+    State(daemon): State<DaemonHandle>,
+    PathOf(SessionPath { id }): PathOf<SessionPath>,
+) -> Result<Answer<SessionView>, Refusal> {
+    daemon.session_view(&id).map(Answer).ok_or_else(|| Refusal::session_not_found(&id))
 }
 
-pub(super) async fn workarea<H: Host>(State(host): State<H>, id: PathId) -> Result<Response, Refusal> {
-    let id = session_id(id)?;
-    let workarea = finish(async move { host.acquire_workarea(&id).await }).await?;
-    Ok(json(StatusCode::OK, &workarea))
+async fn stop(
+    State(daemon): State<DaemonHandle>,
+    PathOf(SessionPath { id }): PathOf<SessionPath>,
+    OptionalBody(request): OptionalBody<StopRequest>,
+) -> Result<Answer<StopResponse>, Refusal> {
+    daemon.stop_session(&id, request.reason).map(Answer).ok_or_else(|| Refusal::session_not_found(&id))
 }
 
-/// Runs `work` to its end, also when the client hangs up: half a session helps nobody.
-async fn finish<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-) -> Result<T, Refusal> {
-    tokio::spawn(work).await.unwrap_or_else(|error| Err(Refusal::internal(&error)))
+async fn acquire(
+    State(daemon): State<DaemonHandle>,
+    PathOf(SessionPath { id }): PathOf<SessionPath>,
+) -> Result<Answer<Workarea>, Refusal> {
+    let session = id.clone();
+    let acquired = finish(async move { daemon.acquire_workarea(&session).await }).await?;
+    acquired.map(Answer).map_err(|error| Refusal::from(error).of_session(&id))
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// State of a daemon on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HostState {
     /// Takes work.
@@ -33,6 +34,7 @@ impl std::fmt::Display for HostState {
 
 /// Answer to `GET /api/daemon/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// State of the daemon.
@@ -67,6 +69,7 @@ pub struct Status {
 
 /// How registration with the control plane stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
     /// Where it stands.
@@ -93,6 +96,7 @@ pub struct Registration {
 
 /// Where registration stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RegistrationState {
     /// No control plane is configured: local sessions only.
@@ -109,6 +113,7 @@ pub enum RegistrationState {
 
 /// Answer to an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ActionResponse {
     /// Whether the action was taken.
     pub ok: bool,
@@ -118,6 +123,7 @@ pub struct ActionResponse {
 
 /// Body of a drain request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DrainRequest {
     /// Seconds until what is left is forced; 0 or absent: `autoUpdate.drainTimeoutSeconds`.

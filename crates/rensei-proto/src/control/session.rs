@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A session that runs on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionHandle {
     /// The session.
@@ -20,6 +21,7 @@ pub struct SessionHandle {
 
 /// State of a session on its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SessionState {
     /// Accepted; its process is being started.
@@ -57,6 +59,7 @@ impl std::fmt::Display for SessionState {
 /// Body of `POST /api/daemon/sessions`: the spec, and beside it any field of the detail, so that a session posted
 /// here runs like one that came from a control plane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PostSession {
     /// What the spawner needs.
     #[serde(flatten)]
@@ -68,6 +71,7 @@ pub struct PostSession {
 
 /// Detail fields that a local post may carry. Identity and credentials are the daemon's alone.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PostedDetail {
     /// Title; becomes the commit subject.
@@ -131,6 +135,7 @@ impl PostSession {
 
 /// A session as its host remembers it, live or ended. Holds no credentials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionView {
     /// The session.
@@ -194,6 +199,7 @@ impl SessionView {
 
 /// Body of a stop request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StopRequest {
     /// Why, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -202,6 +208,7 @@ pub struct StopRequest {
 
 /// Answer to a stop request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StopResponse {
     /// The session.
@@ -218,6 +225,7 @@ pub struct StopResponse {
 
 /// A checkout that belongs to one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Workarea {
     /// The session that holds it.

@@ -48,6 +48,7 @@ const fn is_zero(n: &u32) -> bool {
 
 /// What a host says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HostActivity {
     /// Can take work.

@@ -47,6 +47,7 @@ impl RegisterRequest {
 
 /// One substrate capability of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Provides {
     /// Such as `native`, `npm`, `workarea`.
     pub kind: String,
@@ -54,6 +55,7 @@ pub struct Provides {
 
 /// One allowlisted project, as the control plane knows it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AllowlistEntry {
     /// Project id.
     pub id: String,

@@ -1,0 +1,110 @@
+//! The OpenAPI document of the routes, `docs/api/control.json`.
+
+use super::api::{Api, Document};
+use super::reply;
+use super::routes::says;
+use aide::axum::ApiRouter;
+use aide::axum::routing::get_with;
+use aide::openapi::{Info, OpenApi, SecurityScheme, Server};
+use aide::transform::TransformOpenApi;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+pub(super) fn routes() -> ApiRouter<Api> {
+    let about = says("openapi", "meta", "This document.");
+    ApiRouter::new().api_route(
+        "/api/daemon/openapi.json",
+        get_with(openapi, |operation| about(operation).response::<200, super::message::Answer<Value>>()),
+    )
+}
+
+async fn openapi(State(Document(document)): State<Document>) -> Response {
+    reply::json_bytes(StatusCode::OK, document)
+}
+
+/// Schemas as OpenAPI 3.1 has them, of what is written: what is always there is required.
+pub(super) fn prepare() {
+    aide::generate::reset_context();
+    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
+        settings.definitions_path = "#/components/schemas/".into();
+        settings.meta_schema = None;
+    });
+    aide::generate::in_context(|context| context.schema = SchemaGenerator::new(settings));
+}
+
+pub(super) fn head() -> OpenApi {
+    let description = "The local API of a Rensei host, on loopback. Every answer with a status of 400 or more has the body \
+        `ErrorBody`. Unknown fields and parameters are ignored.";
+    OpenApi {
+        info: Info {
+            title: "Rensei host control API".to_owned(),
+            description: Some(description.to_owned()),
+            version: "1".to_owned(),
+            ..Info::default()
+        },
+        servers: vec![Server { url: "http://127.0.0.1:7734".to_owned(), ..Server::default() }],
+        ..OpenApi::default()
+    }
+}
+
+/// What holds for all operations.
+pub(super) fn finish(api: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
+    let token = SecurityScheme::Http {
+        scheme: "bearer".to_owned(),
+        bearer_format: None,
+        description: Some("With `control.auth: token`: the content of `<state>/control-token`.".to_owned()),
+        extensions: Default::default(),
+    };
+    api.security_scheme("token", token).default_response::<super::reply::Refusal>()
+}
+
+/// The document as text.
+pub(super) fn to_json(api: &OpenApi) -> String {
+    // Only strings are keys, so this cannot fail; an empty document would show at once.
+    let mut text = serde_json::to_string_pretty(api).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn control_api_document_is_current() {
+        let written = to_json(&super::super::routes::described().1);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/api/control.json");
+        if std::env::var_os("RENSEI_UPDATE_DOCS").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &written).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        let again = "RENSEI_UPDATE_DOCS=1 cargo nextest run -p rensei-control-api --all-features control_api_document";
+        assert!(found == written, "docs/api/control.json is not what the routes say; write it with\n    {again}");
+    }
+
+    #[test]
+    fn every_operation_is_named_described_and_has_an_answer() {
+        let document: Value = serde_json::from_str(&to_json(&super::super::routes::described().1)).unwrap();
+        let mut ids = Vec::new();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                let text = |field: &str| operation[field].as_str().unwrap_or_default().to_owned();
+                assert!(!text("operationId").is_empty() && text("summary").ends_with('.'), "{method} {path}");
+                assert!(operation["responses"].get("default").is_some(), "{method} {path}");
+                let success = operation["responses"].as_object().unwrap().keys().any(|code| code.starts_with('2'));
+                assert!(success, "{method} {path}");
+                ids.push(text("operationId"));
+            }
+        }
+        let all = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "an operation id is used twice");
+    }
+}

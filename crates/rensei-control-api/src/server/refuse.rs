@@ -1,0 +1,69 @@
+//! The daemon's errors in the words of HTTP. A handler says `?`.
+
+use super::reply::{Refusal, chain};
+use axum::http::StatusCode;
+use rensei_daemon_core::{AcceptError, AcquireError, TransitionError};
+use rensei_proto::ErrorBody;
+
+/// Seconds after which a session that found no slot may be posted again.
+const RETRY_POST: u32 = 5;
+
+impl From<TransitionError> for Refusal {
+    fn from(error: TransitionError) -> Self {
+        let body = ErrorBody { status: Some(error.state.to_owned()), ..ErrorBody::new(chain(&error)) };
+        Self::new(StatusCode::CONFLICT, body)
+    }
+}
+
+impl From<AcceptError> for Refusal {
+    fn from(error: AcceptError) -> Self {
+        let status = match error {
+            AcceptError::NotRunning { state } => Some(state.to_owned()),
+            _ => None,
+        };
+        let body = ErrorBody { hint: error.hint(), status, ..ErrorBody::new(chain(&error)) };
+        let refusal = with_status(error.http_status(), body);
+        if refusal.status == StatusCode::SERVICE_UNAVAILABLE { refusal.retry_after(RETRY_POST) } else { refusal }
+    }
+}
+
+impl From<AcquireError> for Refusal {
+    fn from(error: AcquireError) -> Self {
+        match &error {
+            AcquireError::UnknownSession => Self::not_found(ErrorBody::new(chain(&error))),
+            AcquireError::Workarea(cause) => {
+                let body = ErrorBody { hint: cause.hint(), ..ErrorBody::new(chain(&error)) };
+                with_status(cause.http_status(), body)
+            }
+        }
+    }
+}
+
+/// A refusal with the status that an error names.
+pub(super) fn with_status(status: u16, body: ErrorBody) -> Refusal {
+    Refusal::new(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rensei_proto::SessionId;
+
+    #[test]
+    fn refused_sessions_say_when_to_try_again() {
+        let id = SessionId::parse("s1").unwrap();
+        for (error, status, retry_after) in [
+            (AcceptError::NotRunning { state: "paused" }, 503, Some(5)),
+            (AcceptError::Full { active: 4, max: 4 }, 503, Some(5)),
+            (AcceptError::Duplicate { id: "s1".into() }, 409, None),
+            (AcceptError::NotAllowed { repository: "x".into() }, 400, None),
+            (AcceptError::Spawn(std::io::Error::other("no fork")), 500, None),
+        ] {
+            let refusal = Refusal::from(error).of_session(&id);
+            assert_eq!((refusal.status.as_u16(), refusal.retry_after), (status, retry_after), "{refusal:?}");
+            assert_eq!(refusal.body.session_id.as_deref(), Some("s1"));
+        }
+        let spawn = Refusal::from(AcceptError::Spawn(std::io::Error::other("no fork")));
+        assert_eq!(spawn.body.error, "start worker: no fork");
+    }
+}

@@ -1,0 +1,10 @@
+//! The control API of a real daemon, spoken to byte by byte.
+
+#![cfg(all(feature = "client", feature = "server"))]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
+mod fixture;
+mod guard;
+mod lifetime;
+mod output;
+mod routes;

@@ -1,0 +1,158 @@
+//! What the routes answer.
+
+use super::fixture::{CONFIG, Server};
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_routes() {
+    let server = Server::start().await;
+    let health = server.get("/healthz").await;
+    assert_eq!((health.status, health.body.as_str()), (200, "ok"));
+    assert!(health.header("content-type").unwrap().starts_with("text/plain"));
+    let status = server.get("/api/daemon/status").await.json();
+    assert_eq!((&status["status"], &status["maxSessions"]), (&"ready".into(), &4.into()));
+    let id = server.session("s1", "sleep 60").await;
+    let handle = server.get("/api/daemon/sessions").await.json();
+    assert_eq!((handle[0]["acceptedAt"].as_str().unwrap().len(), handle.as_array().unwrap().len()), (20, 1));
+    assert_eq!(server.get("/api/daemon/sessions?all=yes").await.json(), handle, "only `true` is true");
+    assert_eq!(server.get("/api/daemon/sessions/s1").await.json()["sessionId"], "s1");
+    assert_eq!(server.get("/api/daemon/sessions/s1/record").await.json()["state"], "running");
+    server.post("/api/daemon/sessions/s1/stop", "").await;
+    server.ended(&id).await;
+    assert_eq!(server.get("/api/daemon/sessions").await.json(), json!([]), "never null");
+    assert_eq!(server.get("/api/daemon/sessions?all=true&x=1").await.json()[0]["state"], "terminated");
+    let document = server.get("/api/daemon/openapi.json").await.json();
+    assert_eq!(document["paths"]["/api/daemon/status"]["get"]["operationId"], "status");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_said_in_json() {
+    let server = Server::start().await;
+    for path in ["/", "/nope", "/api/daemon/sessions/", "/api/daemon//status", "/api/daemon/sessions/s1/nope", "/%ff"] {
+        let reply = server.get(path).await;
+        assert_eq!((reply.status, reply.error().as_str()), (404, "no such route"), "{path}");
+    }
+    for path in ["s2", "s2/record", "s2/output"] {
+        let reply = server.get(&format!("/api/daemon/sessions/{path}")).await;
+        assert_eq!((reply.status, &reply.json()["sessionId"]), (404, &"s2".into()), "{path}");
+    }
+    for id in ["%2e%2e", "%2f", "a%2fb", "..%2f..%2fetc", "%00", "%ff", "-x", "%C3%BC", &"x".repeat(200)] {
+        for route in ["", "/record", "/output"] {
+            let reply = server.get(&format!("/api/daemon/sessions/{id}{route}")).await;
+            assert_eq!(reply.status, 400, "{id}: {reply:?}");
+            assert!(reply.error().starts_with("invalid path: "), "{reply:?}");
+        }
+        assert_eq!(server.post(&format!("/api/daemon/sessions/{id}/stop"), "").await.status, 400, "{id}");
+    }
+    for action in ["stop", "workarea"] {
+        let reply = server.post(&format!("/api/daemon/sessions/s2/{action}"), "").await;
+        assert_eq!((reply.status, &reply.json()["sessionId"]), (404, &"s2".into()), "{action}");
+    }
+}
+
+/// Every documented path, with something in place of its variables.
+pub(crate) fn documented(document: &Value) -> Vec<(String, Vec<String>)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    paths
+        .map(|(path, operations)| {
+            let methods = operations.as_object().unwrap().keys().filter(|key| *key != "parameters");
+            (path.replace(['{', '}'], ""), methods.map(|method| method.to_ascii_uppercase()).collect())
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_methods_are_told_the_right_ones() {
+    let server = Server::start().await;
+    let document = server.get("/api/daemon/openapi.json").await.json();
+    for (path, methods) in documented(&document) {
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+            if methods.iter().any(|known| known == method) {
+                continue;
+            }
+            let reply = server.call(&format!("{method} {path}"), &[], "").await;
+            assert_eq!((reply.status, reply.error().as_str()), (405, "method not allowed"), "{method} {path}");
+            let mut allowed: Vec<_> = reply.header("allow").unwrap().split(',').collect();
+            allowed.retain(|method| *method != "head");
+            let mut expected: Vec<_> = methods.iter().map(|method| method.to_ascii_lowercase()).collect();
+            allowed.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(allowed, expected, "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn actions() {
+    let server = Server::start().await;
+    // A bare POST as curl sends it: no body, no type.
+    let paused = server.call("POST /api/daemon/pause", &["content-length: 0"], "").await;
+    assert_eq!(paused.json(), json!({"ok": true, "message": "paused"}));
+    assert_eq!(server.post("/api/daemon/resume", "").await.json(), json!({"ok": true, "message": "resumed"}));
+    let held = server.session("s1", "sleep 60").await;
+    for (body, message) in [
+        ("", "drain initiated (timeout 10m0s)"),
+        ("{}", "drain initiated (timeout 10m0s)"),
+        (r#"{"timeoutSeconds":0}"#, "drain initiated (timeout 10m0s)"),
+        (r#"{"timeoutSeconds":5,"keepAlive":true}"#, "drain initiated (timeout 5s)"),
+        (r#"{"timeoutSeconds":604800}"#, "drain initiated (timeout 168h0m0s)"),
+    ] {
+        assert_eq!(server.post("/api/daemon/drain", body).await.json()["message"], message, "{body}");
+    }
+    let refused = server.post("/api/daemon/pause", "").await;
+    assert_eq!((refused.status, &refused.json()["status"]), (409, &"draining".into()));
+    server.post("/api/daemon/resume", "").await;
+    for body in
+        ["{", "[]7", "5", r#"{"timeoutSeconds":-1}"#, r#"{"timeoutSeconds":604801}"#, r#"{"timeoutSeconds":"5"}"#]
+    {
+        let reply = server.post("/api/daemon/drain", body).await;
+        assert_eq!(reply.status, 400, "{body}");
+        assert!(reply.error().starts_with("invalid body: "), "{body}");
+    }
+    assert_eq!(server.get("/api/daemon/status").await.json()["status"], "ready", "refused drains change nothing");
+    let stopped = server.post("/api/daemon/sessions/s1/stop", r#"{"reason":"enough"}"#).await;
+    assert_eq!(
+        stopped.json(),
+        json!({"sessionId": "s1", "stopped": true, "mode": "operator-cancelled"}),
+        "{stopped:?}"
+    );
+    server.ended(&held).await;
+    assert!(server.daemon.session_view(&held).unwrap().reason.unwrap().contains("enough"));
+    assert_eq!(server.post("/api/daemon/sessions/s1/stop", "").await.json()["stopped"], false);
+    assert_eq!(server.post("/api/daemon/stop", "").await.json(), json!({"ok": true, "message": "stopping"}));
+    let refused = server.post("/api/daemon/resume", "").await;
+    assert_eq!((refused.status, refused.error().contains("cannot resume")), (409, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn posting_a_session() {
+    let server = Server::start().await;
+    let path = "/api/daemon/sessions";
+    let reply = server.post(path, r#"{"sessionId":"s1","repository":"app","brandNew":1}"#).await;
+    assert_eq!((reply.status, &reply.json()["sessionId"]), (202, &"s1".into()));
+    for body in ["", "{", "null", r#"{"repository":"r"}"#, r#"{"sessionId":""}"#, r#"{"sessionId":"../x"}"#] {
+        let reply = server.post(path, body).await;
+        assert_eq!(reply.status, 400, "{body}");
+        assert!(reply.error().starts_with("invalid body: "), "{body}: {reply:?}");
+    }
+    for body in [r#"{"repository":"r"}"#, r#"{"sessionId":""}"#] {
+        assert!(server.post(path, body).await.error().contains("sessionId"), "{body}");
+    }
+    let huge = format!(r#"{{"sessionId":"s2","promptContext":"{}"}}"#, "x".repeat(1 << 20));
+    let reply = server.post(path, &huge).await;
+    assert_eq!((reply.status, reply.error().contains("1048576")), (413, true));
+    assert_eq!(server.daemon.all_sessions().len(), 1, "what is refused leaves nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_daemon_has_started() {
+    let mut server = Server::starting(CONFIG, |builder| builder);
+    for request in ["GET /api/daemon/status", "POST /api/daemon/pause", "GET /api/daemon/sessions/s1", "GET /nope"] {
+        let reply = server.call(request, &[], "").await;
+        assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{request}");
+        assert_eq!(reply.json(), json!({"error": "daemon is still starting", "status": "starting"}));
+    }
+    assert_eq!(server.get("/healthz").await.body, "ok");
+    server.run().await;
+    assert_eq!(server.get("/api/daemon/status").await.status, 200);
+}
