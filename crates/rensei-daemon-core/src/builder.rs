@@ -10,6 +10,8 @@ use crate::hook::{HookError, PreSpawnHook, WorkerEnvironment};
 use crate::host::Host;
 use crate::lifecycle::Lifecycle;
 use crate::link::{Link, LinkParts};
+use crate::providers::{ProviderRegistry, Providers};
+use crate::routing::Routing;
 use crate::serving::Serving;
 use crate::sessions::{EnvironmentParts, SessionParts, Sessions, holds};
 use crate::state::{StateDir, StateError, StateLock};
@@ -70,6 +72,7 @@ pub struct DaemonBuilder {
     base_environment: BTreeMap<String, String>,
     worker_command: Vec<OsString>,
     pre_spawn: Option<PreSpawnHook>,
+    providers: Providers,
     version: String,
     defaults: Defaults,
 }
@@ -86,6 +89,7 @@ impl DaemonBuilder {
             base_environment: BTreeMap::new(),
             worker_command: Vec::new(),
             pre_spawn: None,
+            providers: Providers::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             defaults: Defaults { hostname: String::new(), cpus: 1 },
         }
@@ -136,6 +140,13 @@ impl DaemonBuilder {
         F: Fn(&SessionSpec, WorkerEnvironment) -> Result<WorkerEnvironment, HookError> + Send + Sync + 'static,
     {
         self.pre_spawn = Some(PreSpawnHook::new(Arc::new(hook), limit));
+        self
+    }
+
+    /// What the worker can run sessions with, for lists and for the record of decisions. Default: nothing is known.
+    #[must_use]
+    pub fn provider_registry(mut self, registry: impl ProviderRegistry) -> Self {
+        self.providers = Providers::new(Arc::new(registry));
         self
     }
 
@@ -289,7 +300,10 @@ impl PreparedDaemon {
         };
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
         let serving = Arc::new(Serving::new(config.projects.clone(), config.max_sessions()));
+        let routing = Routing::open(state.root().join("routing.json"));
         let sessions = Sessions::new(SessionParts {
+            routing: Arc::clone(&routing),
+            providers: builder.providers.clone(),
             state,
             workareas,
             link: link.clone(),
@@ -316,6 +330,8 @@ impl PreparedDaemon {
             lifecycle,
             adopted: AtomicBool::new(false),
             sessions,
+            routing,
+            providers: builder.providers,
             link,
             unlinked,
             tasks,

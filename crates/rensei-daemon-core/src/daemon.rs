@@ -79,6 +79,8 @@ impl Daemon {
             tracing::warn!("some ends are not reported yet; the next start of this host will");
         }
         lanes.shutdown().await;
+        let routing = Arc::clone(&self.host.routing);
+        let _saved = tokio::task::spawn_blocking(move || routing.save()).await;
         let _phase = self.host.lifecycle.apply(Action::Emptied);
         Finished { forced }
     }
@@ -90,6 +92,8 @@ impl Daemon {
         lanes.spawn(keep_running(incidents(), "output", move || Arc::clone(&sessions).follow_output()));
         let sessions = Arc::clone(&host.sessions);
         lanes.spawn(keep_running(incidents(), "sweep", move || Arc::clone(&sessions).sweep()));
+        let routing = Arc::clone(&host.routing);
+        lanes.spawn(keep_running(incidents(), "routing", move || Arc::clone(&routing).keep_saved()));
         let WatchedConfig { path, environment, defaults } = &self.watched;
         let config = host.config.clone();
         let watcher = ConfigWatcher::new(path.clone(), environment.clone(), defaults.clone(), config);

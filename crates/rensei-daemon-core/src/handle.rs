@@ -6,7 +6,8 @@ use crate::events::SessionEvents;
 use crate::host::Host;
 use crate::lifecycle::{Action, Phase, TransitionError, deadline_in};
 use rensei_proto::control::{
-    DrainRequest, HostState, PostSession, Registration, SessionHandle, SessionView, Status, StopResponse, Workarea,
+    DrainRequest, HostState, PostSession, Provider, Registration, RoutingConfig, RoutingExplanation, SessionHandle,
+    SessionView, Status, StopResponse, Workarea,
 };
 use rensei_proto::{SessionDetail, SessionId};
 use rensei_workarea::WorkareaError;
@@ -197,6 +198,25 @@ impl DaemonHandle {
     #[must_use]
     pub fn session_output(&self, id: &SessionId) -> Option<PathBuf> {
         self.host.sessions.output_path(id)
+    }
+
+    /// What sessions can run with, by id: the answer of the [`ProviderRegistry`](crate::ProviderRegistry).
+    pub async fn providers(&self) -> Vec<Provider> {
+        let providers = self.host.providers.clone();
+        // A registry looks at the file system.
+        tokio::task::spawn_blocking(move || providers.list()).await.unwrap_or_default()
+    }
+
+    /// What routing has learned, and its last decisions.
+    pub async fn routing_config(&self) -> RoutingConfig {
+        let runtimes = self.providers().await.into_iter().map(|provider| provider.id);
+        self.host.routing.config(runtimes)
+    }
+
+    /// Why a session runs, or ran, where and with what it does. `None` when it is not among the last 50 of this daemon.
+    #[must_use]
+    pub fn explain_routing(&self, id: &SessionId) -> Option<RoutingExplanation> {
+        self.host.routing.explain(id)
     }
 
     /// The workarea of a live session, made on the first call.

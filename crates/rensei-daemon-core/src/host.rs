@@ -5,6 +5,8 @@ use crate::config::Config;
 use crate::errors::chain;
 use crate::lifecycle::Lifecycle;
 use crate::link::Link;
+use crate::providers::Providers;
+use crate::routing::Routing;
 use crate::serving::Serving;
 use crate::sessions::{Origin, Sessions};
 use crate::supervisor::Incidents;
@@ -27,6 +29,8 @@ pub(crate) struct Host {
     /// Whether what a predecessor left is taken over, so that workers can be answered.
     pub(crate) adopted: AtomicBool,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) routing: Arc<Routing>,
+    pub(crate) providers: Providers,
     pub(crate) link: Option<Arc<Link>>,
     /// How registration stands on a host without a link.
     pub(crate) unlinked: Registration,

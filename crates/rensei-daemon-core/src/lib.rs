@@ -11,6 +11,7 @@
 //! - `lanes`: heartbeat and poll.
 //! - `sessions`: admission, start, supervision, end, adoption after a crash.
 //! - `lifecycle`: the daemon's own states.
+//! - `providers`, `routing`: what sessions can run with, what they got, and how well that went.
 //!
 //! The crate reads no environment variable, prints nothing and never ends the process: all that is handed to the
 //! builder or answered by [`Daemon::run`].
@@ -30,7 +31,9 @@ mod host;
 mod lanes;
 mod lifecycle;
 mod link;
+mod providers;
 mod reload;
+mod routing;
 mod serving;
 mod sessions;
 mod state;
@@ -44,4 +47,5 @@ pub use events::{SessionEvent, SessionEvents};
 pub use handle::{AcquireError, ControlAuth, DaemonHandle};
 pub use hook::{HookError, WorkerEnvironment};
 pub use lifecycle::{Phase, TransitionError};
+pub use providers::{LocalRuntime, LocalRuntimes, ProviderRegistry};
 pub use state::StateError;

@@ -21,6 +21,8 @@ use crate::events::{EventBus, SessionEvents};
 use crate::hook::PreSpawnHook;
 use crate::lifecycle::Lifecycle;
 use crate::link::Link;
+use crate::providers::Providers;
+use crate::routing::Routing;
 use crate::serving::Serving;
 use crate::state::StateDir;
 use crate::supervisor::Incidents;
@@ -61,6 +63,8 @@ pub(crate) enum Origin {
 /// What sessions need from the rest of the daemon.
 #[derive(Debug)]
 pub(crate) struct SessionParts {
+    pub(crate) routing: Arc<Routing>,
+    pub(crate) providers: Providers,
     pub(crate) state: StateDir,
     pub(crate) workareas: WorkareaManager,
     pub(crate) link: Option<Arc<Link>>,

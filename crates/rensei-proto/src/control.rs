@@ -4,9 +4,17 @@
 //! whose schemas are these types.
 
 mod host;
+mod provider;
+mod routing;
 mod session;
 
 pub use host::{ActionResponse, DrainRequest, HostState, Registration, RegistrationState, Status};
+pub use provider::{AGENT_RUNTIME, Provider, ProviderList, ProviderResponse, ProviderStatus};
+pub use routing::{
+    CapabilityFilter, EliminatedCandidate, LlmState, RejectedCandidate, RejectionReason, RoutingConfig,
+    RoutingConfigResponse, RoutingDecision, RoutingDimension, RoutingExplanation, RoutingPhase, RoutingStep,
+    RoutingWeights, SandboxState,
+};
 pub use session::{
     PostSession, PostedDetail, SessionHandle, SessionState, SessionView, StopRequest, StopResponse, Workarea,
 };

@@ -189,9 +189,15 @@ impl SessionDetail {
     /// Name of the agent runtime: the model profile's provider, else the resolved profile's, else `claude`.
     #[must_use]
     pub fn provider(&self) -> &str {
+        self.named_provider().unwrap_or("claude")
+    }
+
+    /// The same, when a profile names one.
+    #[must_use]
+    pub fn named_provider(&self) -> Option<&str> {
         let from_model = self.model_profile.as_ref().map(|p| p.provider_id.trim());
         let from_profile = self.resolved_profile.as_ref().map(|p| p.provider.trim());
-        from_model.into_iter().chain(from_profile).find(|name| !name.is_empty()).unwrap_or("claude")
+        from_model.into_iter().chain(from_profile).find(|name| !name.is_empty())
     }
 }
 

@@ -94,6 +94,15 @@ impl Ended {
         }
     }
 
+    /// Whether sandbox and runtime did well. An end that somebody asked for says nothing about them.
+    const fn lesson(&self, state: SessionState) -> Option<bool> {
+        match (state, &self.cause) {
+            (SessionState::Completed, _) => Some(true),
+            (SessionState::Failed, _) | (SessionState::Terminated, Some(StopCause::TimeLimit { .. })) => Some(false),
+            (SessionState::Starting | SessionState::Running | SessionState::Terminated, _) => None,
+        }
+    }
+
     /// Why, for people. `None` when the exit code says it all.
     pub(super) fn reason(&self) -> Option<String> {
         match &self.cause {
@@ -240,14 +249,17 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
         view.reason = if view.state == SessionState::Completed { None } else { ended.reason() };
         view.reported = origin == Origin::Local || lost || outcome.reported;
         view.outcome = Some(outcome);
-        Some((view.clone(), origin))
+        Some((view.clone(), origin, entry.detail.provider().to_owned()))
     });
-    let Some((view, origin)) = ended_view else { return };
+    let Some((view, origin, runtime)) = ended_view else { return };
     if origin == Origin::Local && sessions.live_count() + 1 >= sessions.parts.serving.max_sessions() {
         sessions.own_slot.notify_one();
     }
     note_end(sessions, &view);
     tracing::info!(event = "session-completed", session_id = %id, result = %view.state, "session ended");
+    if let Some(succeeded) = ended.lesson(view.state) {
+        sessions.parts.routing.learn(&runtime, succeeded);
+    }
     output::bound_ended(id, &directory.join(OUTPUT_FILE));
     sessions.parts.events.publish(SessionEvent::Ended { view });
     sessions.sweep.notify_one();

@@ -11,12 +11,14 @@ use crate::config::Project;
 use crate::events::SessionEvent;
 use crate::hook::WorkerEnvironment;
 use crate::lifecycle::Phase;
+use crate::routing::Facts;
 use rensei_process::{GroupChild, SpawnSpec, output_log, spawn_group};
 use rensei_proto::control::{SessionHandle, SessionState, SessionView};
 use rensei_proto::{GitAccess, SessionDetail, SessionId, SessionSpec};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Checks, reserves, starts. Nothing awaits in here, so a caller that goes away cannot leave a half-started session.
 pub(super) fn accept(
@@ -25,10 +27,11 @@ pub(super) fn accept(
     detail: SessionDetail,
     origin: Origin,
 ) -> Result<SessionHandle, AcceptError> {
+    let begun = Instant::now();
     let project = reserve(sessions, &spec, detail, origin)?;
     let id = spec.session_id.clone();
     match start(sessions, &spec, &project) {
-        Ok(child) => Ok(commit(sessions, spec, child)),
+        Ok(child) => Ok(commit(sessions, spec, child, begun)),
         Err(error) => {
             sessions.with_table(|table| table.remove(&id));
             record::remove(&sessions.directory(&id));
@@ -145,8 +148,9 @@ fn prepare(sessions: &Sessions, id: &SessionId) -> io::Result<std::fs::File> {
     output_log::create(&directory.join(OUTPUT_FILE))
 }
 
-fn commit(sessions: &Arc<Sessions>, spec: SessionSpec, child: GroupChild) -> SessionHandle {
+fn commit(sessions: &Arc<Sessions>, spec: SessionSpec, child: GroupChild, begun: Instant) -> SessionHandle {
     let id = &spec.session_id;
+    let took = begun.elapsed();
     let pid = child.pid();
     let (handle, monitor) = sessions.with_table(|table| {
         let entry = table.entry_mut(id).expect("a reservation is only removed by its own start or monitor");
@@ -155,7 +159,29 @@ fn commit(sessions: &Arc<Sessions>, spec: SessionSpec, child: GroupChild) -> Ses
         (entry.handle(), Monitor::of(sessions, entry))
     });
     tracing::info!(event = "session-accepted", session_id = %id, pid, "session started");
+    // The worker runs by now, so this costs its start nothing.
+    record_decision(sessions, id, took);
     sessions.parts.events.publish(SessionEvent::Started { handle: handle.clone(), spec });
     supervise(sessions, monitor, Watched::Child(child));
     handle
+}
+
+fn record_decision(sessions: &Sessions, id: &SessionId, took: Duration) {
+    let parts = &sessions.parts;
+    let known = sessions.with_table(|table| {
+        let entry = table.entry(id)?;
+        let (runtime, named) = (entry.detail.provider().to_owned(), entry.detail.named_provider().is_some());
+        Some((runtime, named, entry.view.project_id.clone(), table.live_count()))
+    });
+    let Some((runtime, named, project, active)) = known else { return };
+    let facts = Facts {
+        session: id,
+        runtime: &runtime,
+        named,
+        project: &project,
+        candidates: &parts.providers.list(),
+        active,
+        max: parts.serving.max_sessions(),
+    };
+    parts.routing.record(&facts, took);
 }
