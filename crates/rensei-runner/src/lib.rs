@@ -48,3 +48,4 @@ mod text;
 
 pub use options::{Finished, RunOptions};
 pub use run::run;
+pub use runtime::{RUNTIMES, RuntimeInfo};

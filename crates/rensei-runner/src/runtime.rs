@@ -1,10 +1,13 @@
 //! Agent runtimes: how an agent is started, listened to and stopped.
 
+mod info;
 mod line;
 mod shell;
 mod shell_io;
 mod stub;
 mod tree;
+
+pub use info::{RUNTIMES, RuntimeInfo};
 
 use rensei_process::End;
 use rensei_proto::SessionDetail;
@@ -16,9 +19,6 @@ use tokio::sync::{Notify, mpsc};
 
 /// Events that may wait for the session; then the agent's output waits.
 const EVENT_QUEUE: usize = 64;
-
-/// Names of all runtimes, sorted.
-const AVAILABLE: [&str; 2] = [shell::NAME, stub::NAME];
 
 /// What an agent is started with.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ pub(crate) struct Usage {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RuntimeError {
     /// No runtime of that name.
-    #[error("unknown agent runtime `{name}`; available: {}", AVAILABLE.join(", "))]
+    #[error("unknown agent runtime `{name}`; available: {}", RUNTIMES.map(|runtime| runtime.name).join(", "))]
     Unknown {
         /// As asked for.
         name: String,

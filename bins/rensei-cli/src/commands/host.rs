@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod drain;
 mod logs;
 pub(crate) mod run;
+mod runtimes;
 mod status;
 
 use super::{Context, block_on};

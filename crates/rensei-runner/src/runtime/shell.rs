@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until, timeout};
 
 pub(super) const NAME: &str = "shell";
-const SHELL: &str = "/bin/sh";
+pub(super) const SHELL: &str = "/bin/sh";
 
 /// From the request to end until it is made to.
 const STOP_GRACE: Duration = Duration::from_secs(5);

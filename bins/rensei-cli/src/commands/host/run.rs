@@ -1,5 +1,6 @@
 //! `rensei host run`: the daemon in the foreground.
 
+use super::runtimes;
 use crate::args::host::RunArgs;
 use crate::commands::{Context, block_on_threads};
 use crate::error::{CommandError, CommandResult};
@@ -72,6 +73,11 @@ async fn serve(context: &Context, args: &RunArgs, root: PathBuf) -> CommandResul
         .machine(host_name(), std::thread::available_parallelism().map_or(1, usize::from));
     let builder = args.config.iter().fold(builder, |b, path| b.config_path(context.expand(path.clone())));
     let builder = args.jwt_path.iter().fold(builder, |b, path| b.jwt_path(context.expand(path.clone())));
+    // What another worker can run is for its owner to say.
+    let builder = match args.worker_command {
+        Some(_) => builder,
+        None => builder.provider_registry(runtimes::registry(&context.env.strings())),
+    };
     let prepared = builder.build().map_err(not_built)?;
     let listener = ControlListener::bind(&args.host, args.port).map_err(not_bound)?;
     say(context, format_args!("http listening on {}", listener.local_addr()));
