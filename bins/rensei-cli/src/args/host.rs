@@ -2,6 +2,7 @@
 
 use super::value;
 use clap::{Args, Subcommand};
+use rensei_proto::SessionId;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -110,6 +111,14 @@ pub(crate) struct DrainArgs {
 
 /// Flags of `host logs`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  rensei host logs --follow
+  rensei host logs --level warn --since 1h
+  rensei host logs --session ses_1 --lines 0
+  rensei host logs --json | jq 'select(.event == \"claimed\")'
+
+The file that was in use before the last rotation is read as well. A session's own output: `rensei session output`.")]
 pub(crate) struct LogsArgs {
     /// Log file [default: ~/.rensei/daemon.log].
     #[arg(short, long, value_name = "FILE")]
@@ -120,7 +129,47 @@ pub(crate) struct LogsArgs {
     /// Number of lines; 0 means all.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     pub(crate) lines: usize,
-    /// Print the lines as they are in the file.
-    #[arg(long)]
+    /// Print the records as they are in the file: one JSON document per line.
+    #[arg(long, visible_alias = "json")]
     pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) filter: LogFilterArgs,
+}
+
+/// Which records of the log are wanted; all that is given must hold.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub(crate) struct LogFilterArgs {
+    /// Only records of this session.
+    #[arg(long, value_name = "ID", value_parser = value::session_id)]
+    pub(crate) session: Option<SessionId>,
+    /// Only records of this level and worse.
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(crate) level: Option<LogLevel>,
+    /// Only records since then: a time such as `2026-06-02T14:00:00Z`, or how long ago, such as `90s`, `15m`, `2h`, `1d`.
+    #[arg(long, value_name = "TIME", value_parser = value::moment)]
+    pub(crate) since: Option<value::Moment>,
+    /// Only records before then, given in the same way.
+    #[arg(long, value_name = "TIME", value_parser = value::moment, conflicts_with = "follow")]
+    pub(crate) until: Option<value::Moment>,
+    /// Only lines that this regular expression matches.
+    #[arg(short, long, value_name = "REGEX", value_parser = regex)]
+    pub(crate) grep: Option<regex_lite::Regex>,
+}
+
+/// How bad a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum LogLevel {
+    /// Everything that is logged.
+    Debug,
+    /// What happens.
+    Info,
+    /// What somebody should look at.
+    Warn,
+    /// What went wrong.
+    Error,
+}
+
+fn regex(text: &str) -> Result<regex_lite::Regex, String> {
+    regex_lite::Regex::new(text).map_err(|error| error.to_string())
 }

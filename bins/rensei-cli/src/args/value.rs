@@ -1,7 +1,38 @@
 //! Parsers of single values.
 
+use jiff::Timestamp;
 use rensei_proto::SessionId;
 use std::time::Duration;
+
+/// A point in time, or how long ago it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// At this time.
+    At(Timestamp),
+    /// This long before now.
+    Ago(Duration),
+}
+
+impl Moment {
+    /// The time, in Unix milliseconds.
+    pub(crate) fn resolve(self, now_ms: i64) -> i64 {
+        match self {
+            Self::At(time) => time.as_millisecond(),
+            Self::Ago(span) => now_ms.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+/// RFC 3339, or a [`duration`] ago, which may also be in days.
+pub(crate) fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(Moment::At(time));
+    }
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok()?.checked_mul(24 * 3600));
+    let span = days.map(Duration::from_secs).map_or_else(|| duration(text), Ok);
+    span.map(Moment::Ago)
+        .map_err(|_| "use a time such as `2026-06-02T14:00:00Z`, or `90s`, `15m`, `2h`, `1d`".to_owned())
+}
 
 /// Seconds (`90`), or a number with a unit (`90s`, `15m`, `2h`).
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -47,6 +78,18 @@ mod tests {
         assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
         for bad in ["", "m", "1.5", "-1", "3d", "99999999999999999999", "18446744073709551615h"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn moments() {
+        assert_eq!(moment("2d"), Ok(Moment::Ago(Duration::from_secs(172_800))));
+        assert_eq!(moment("90s").unwrap().resolve(100_000), 10_000);
+        assert_eq!(moment("1970-01-01T00:00:01Z").unwrap().resolve(0), 1000);
+        assert_eq!(moment("1970-01-01T01:00:01+01:00").unwrap().resolve(0), 1000);
+        assert_eq!(Moment::Ago(Duration::MAX).resolve(0), -i64::MAX);
+        for bad in ["", "d", "yesterday", "-1d", "99999999999999999999d"] {
+            assert!(moment(bad).is_err(), "{bad}");
         }
     }
 
