@@ -9,6 +9,7 @@ mod value;
 
 use crate::output::ColorChoice;
 use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
 
 /// A worker host for AI coding agents.
 ///
@@ -57,6 +58,8 @@ pub(crate) struct GlobalArgs {
     pub(crate) verbose: u8,
 }
 
+// What is deferred is built when its command is called, so a larger tree does not cost every call. The comment on a
+// deferred `Args` then is what its `--help` says; a test compares it with the comment on its variant.
 /// Commands of `rensei`.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
@@ -80,13 +83,35 @@ pub(crate) enum Command {
     Agent(agent::AgentCommand),
     /// Print a completion script for your shell.
     Completions(CompletionsArgs),
+    /// Print or write manual pages.
+    Man(ManArgs),
 }
 
-/// Flags of `completions`.
+/// Print a completion script for your shell.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  rensei completions bash > ~/.local/share/bash-completion/completions/rensei
+  rensei completions zsh > ~/.zfunc/_rensei
+  rensei completions fish > ~/.config/fish/completions/rensei.fish")]
 pub(crate) struct CompletionsArgs {
     /// Shell to complete in.
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// Print or write manual pages.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  rensei man host status | man -l -
+  rensei man --dir ~/.local/share/man/man1")]
+pub(crate) struct ManArgs {
+    /// Command whose page is printed [default: rensei itself].
+    #[arg(value_name = "COMMAND", conflicts_with = "dir")]
+    pub(crate) words: Vec<String>,
+    /// Write the pages of all commands to this directory instead.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[cfg(test)]
@@ -113,6 +138,19 @@ mod tests {
                 check(sub);
             }
         }
-        check(&RenseiArgs::command());
+        let mut command = RenseiArgs::command();
+        command.build();
+        check(&command);
+    }
+
+    #[test]
+    fn a_list_of_commands_and_their_help_say_the_same() {
+        let said = |command: &clap::Command| -> Vec<_> {
+            let about = |sub: &clap::Command| (sub.get_name().to_owned(), sub.get_about().map(ToString::to_string));
+            command.get_subcommands().map(about).filter(|(name, _)| name != "help").collect()
+        };
+        let mut built = RenseiArgs::command();
+        built.build();
+        assert_eq!(said(&RenseiArgs::command()), said(&built));
     }
 }

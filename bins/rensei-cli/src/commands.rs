@@ -4,6 +4,7 @@ mod agent;
 mod completions;
 mod demo;
 pub(crate) mod host;
+mod man;
 pub(crate) mod platform;
 mod session;
 mod watch;
@@ -61,6 +62,7 @@ pub(crate) fn run(context: &Context, command: Command) -> CommandResult<ExitCode
         Command::Platform(command) => platform::run(context, command),
         Command::Agent(AgentCommand::Run(args)) => agent::run(context, args),
         Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `output` | the one owner of stdout and stderr |
 //! | `error` | what failed, why, what to do next, and the exit code |
 //! | `logging` | the daemon's log file and what a person sees of it |
+//! | `reference` | `docs/cli.md`, written by a test |
 //! | `env`, `state_root` | the process environment, read once |
 //!
 //! Exit codes: 0 done, 1 failed, 2 called wrongly or could not begin, 130 interrupted.
@@ -18,6 +19,8 @@ mod env;
 mod error;
 mod logging;
 mod output;
+#[cfg(test)]
+mod reference;
 mod signals;
 mod start;
 mod state_root;

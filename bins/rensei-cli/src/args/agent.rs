@@ -4,7 +4,6 @@ use clap::{Args, Subcommand};
 
 /// Commands of the worker.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(crate) enum AgentCommand {
     /// Run one session that the daemon has accepted. The daemon starts this; people rarely do.
     Run(RunArgs),

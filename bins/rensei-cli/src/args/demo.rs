@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-/// Flags of `demo`.
+/// See the whole loop run in a temporary directory.
 #[derive(Debug, Args)]
 #[command(after_help = "Everything happens in one temporary directory, which is removed at the end. A repository \
     that you name is only ever cloned; nothing in it changes but the one new branch that is pushed to it.")]

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 /// Commands of this machine's daemon.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(crate) enum HostCommand {
     /// Run the daemon in the foreground.
     Run(RunArgs),

@@ -11,7 +11,6 @@ pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:7780";
 
 /// Commands of the control plane.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(crate) enum PlatformCommand {
     /// Create an organisation, a project and their tokens. The tokens are shown once.
     Init(InitArgs),

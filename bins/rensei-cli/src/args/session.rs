@@ -9,7 +9,6 @@ use std::time::Duration;
 
 /// Commands of sessions.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(crate) enum SessionCommand {
     /// Queue a session on a control plane.
     Create(CreateArgs),
