@@ -1,6 +1,7 @@
 //! What can be typed: one module per noun.
 
 pub(crate) mod agent;
+pub(crate) mod alias;
 pub(crate) mod demo;
 pub(crate) mod host;
 pub(crate) mod platform;
@@ -69,9 +70,6 @@ pub(crate) enum Command {
     /// Manage the daemon on this machine.
     #[command(subcommand)]
     Host(host::HostCommand),
-    /// Old name of `host`.
-    #[command(subcommand, hide = true)]
-    Daemon(host::HostCommand),
     /// Dispatch sessions and look at them.
     #[command(subcommand)]
     Session(session::SessionCommand),

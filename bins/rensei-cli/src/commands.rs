@@ -54,10 +54,6 @@ pub(crate) fn run(context: &Context, command: Command) -> CommandResult<ExitCode
     match command {
         Command::Demo(args) => demo::run(context, args),
         Command::Host(command) => host::run(context, command),
-        Command::Daemon(command) => {
-            context.output.warn("`rensei daemon` is now `rensei host`; the old name will go away");
-            host::run(context, command)
-        }
         Command::Session(command) => session::run(context, command),
         Command::Platform(command) => platform::run(context, command),
         Command::Agent(AgentCommand::Run(args)) => agent::run(context, args),

@@ -1,6 +1,6 @@
 //! From the command line to an exit code.
 
-use crate::args::{DaemonArgs, GlobalArgs, PlatformBinArgs, RenseiArgs};
+use crate::args::{DaemonArgs, GlobalArgs, PlatformBinArgs, RenseiArgs, alias};
 use crate::commands::{self, Context};
 use crate::env::Environment;
 use crate::error::CommandResult;
@@ -12,29 +12,38 @@ use std::process::ExitCode;
 /// The `rensei` command.
 #[must_use]
 pub fn main_rensei() -> ExitCode {
-    launch::<RenseiArgs>(|args| args.global, |context, args| commands::run(context, args.command))
+    let (argv, notice) = alias::resolve(std::env::args_os().collect());
+    launch::<RenseiArgs>(argv, notice, |args| args.global, |context, args| commands::run(context, args.command))
 }
 
 /// The `rensei-daemon` command: `rensei host run`. It starts itself for each session, as `rensei-daemon agent run`.
 #[must_use]
 pub fn main_daemon() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|word| word == "agent") {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    if argv.get(1).is_some_and(|word| word == "agent") {
         return main_rensei();
     }
-    launch::<DaemonArgs>(|args| args.global, |context, args| commands::host::run::run(context, args.run))
+    launch::<DaemonArgs>(argv, None, |args| args.global, |context, args| commands::host::run::run(context, args.run))
 }
 
 /// The `rensei-platform` command: `rensei platform`.
 #[must_use]
 pub fn main_platform() -> ExitCode {
-    launch::<PlatformBinArgs>(|args| args.global, |context, args| commands::platform::run(context, args.command))
+    let argv = std::env::args_os().collect();
+    launch::<PlatformBinArgs>(
+        argv,
+        None,
+        |args| args.global,
+        |context, args| commands::platform::run(context, args.command),
+    )
 }
 
 fn launch<A: CommandFactory + FromArgMatches>(
+    argv: Vec<OsString>,
+    notice: Option<String>,
     global: fn(&A) -> GlobalArgs,
     run: fn(&Context, A) -> CommandResult<ExitCode>,
 ) -> ExitCode {
-    let argv: Vec<OsString> = std::env::args_os().collect();
     let args: A = match parse(&argv) {
         Ok(args) => args,
         Err(error) => return explain(&error),
@@ -42,6 +51,7 @@ fn launch<A: CommandFactory + FromArgMatches>(
     let global = global(&args);
     let env = Environment::of_process();
     let output = Output::new(global.color, &env);
+    notice.iter().for_each(|notice| output.warn(notice));
     let context = Context { env, output, verbose: global.verbose };
     run(&context, args).unwrap_or_else(|error| {
         output.error(&error);

@@ -78,7 +78,10 @@ fn colour_is_off_in_pipes_and_on_when_asked_for() {
 fn the_old_name_works_and_says_what_is_new() {
     let world = World::new();
     let done = world.run(&["daemon", "stop", "--port", "1"]).exits(0);
-    assert!(done.stderr.contains("`rensei host`") && done.stdout.starts_with("nothing to stop"), "{done:?}");
+    let notice =
+        "warning: `rensei daemon stop` is now `rensei host stop`; the old name will be removed in a future version";
+    assert_eq!(done.stderr.trim_end(), notice);
+    assert!(done.stdout.starts_with("nothing to stop"), "{done:?}");
     assert!(!world.run(&["--help"]).exits(0).stdout.contains("\n  daemon"));
 }
 

@@ -1,0 +1,84 @@
+//! Other names of commands. They are replaced before the command line is parsed, so help, completions and the reference
+//! know one name only.
+
+use std::ffi::OsString;
+
+/// Another name of a noun.
+#[derive(Debug)]
+struct Alias {
+    old: &'static [&'static str],
+    new: &'static [&'static str],
+    /// Whether the name will go away.
+    is_deprecated: bool,
+}
+
+/// All of them; a longer one stands before its beginning.
+const ALIASES: &[Alias] = &[
+    Alias { old: &["daemon"], new: &["host"], is_deprecated: true },
+    Alias { old: &["host", "session"], new: &["session"], is_deprecated: false },
+];
+
+/// The command line under today's names, and what to say about the one that was used.
+pub(crate) fn resolve(mut argv: Vec<OsString>) -> (Vec<OsString>, Option<String>) {
+    let at = first_word(&argv);
+    let word = |n: usize| argv.get(n).and_then(|word| word.to_str());
+    let is_used = |alias: &&Alias| alias.old.iter().enumerate().all(|(n, old)| word(at + n) == Some(old));
+    let Some(alias) = ALIASES.iter().find(is_used) else { return (argv, None) };
+    let behind = at + alias.old.len();
+    let verb =
+        word(behind).filter(|verb| verb.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !verb.starts_with('-'));
+    let named = |noun: &[&str]| noun.iter().copied().chain(verb).collect::<Vec<_>>().join(" ");
+    let notice = alias.is_deprecated.then(|| {
+        let (old, new) = (named(alias.old), named(alias.new));
+        format!("`rensei {old}` is now `rensei {new}`; the old name will be removed in a future version")
+    });
+    argv.splice(at..behind, alias.new.iter().map(OsString::from));
+    (argv, notice)
+}
+
+/// Position of the first word behind the program's name that is no flag and no value of one.
+fn first_word(argv: &[OsString]) -> usize {
+    let mut at = 1;
+    while let Some(word) = argv.get(at).filter(|word| word.as_encoded_bytes().starts_with(b"-")) {
+        at += if word == "--color" { 2 } else { 1 };
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::RenseiArgs;
+    use clap::CommandFactory;
+
+    fn resolved(line: &str) -> (String, Option<String>) {
+        let (argv, notice) = resolve(line.split(' ').map(OsString::from).collect());
+        (argv.join(" ".as_ref()).into_string().unwrap(), notice)
+    }
+
+    #[test]
+    fn old_names_become_new_ones_and_are_told_of() {
+        let (line, notice) = resolved("rensei --color never -v daemon stop --port 1");
+        assert_eq!(line, "rensei --color never -v host stop --port 1");
+        assert!(notice.unwrap().starts_with("`rensei daemon stop` is now `rensei host stop`;"));
+        assert!(resolved("rensei daemon --help").1.unwrap().starts_with("`rensei daemon` is now `rensei host`;"));
+        assert_eq!(resolved("rensei host session list"), ("rensei session list".to_owned(), None));
+    }
+
+    #[test]
+    fn other_lines_stay() {
+        for line in ["rensei", "rensei host status", "rensei session show daemon", "rensei --color"] {
+            assert_eq!(resolved(line), (line.to_owned(), None));
+        }
+    }
+
+    #[test]
+    fn every_new_name_exists() {
+        let mut command = RenseiArgs::command();
+        command.build();
+        for alias in ALIASES {
+            let found = alias.new.iter().try_fold(&command, |command, word| command.find_subcommand(word));
+            assert!(found.is_some_and(clap::Command::has_subcommands), "{alias:?}");
+        }
+    }
+}
