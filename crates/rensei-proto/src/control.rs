@@ -7,6 +7,8 @@ mod host;
 mod provider;
 mod routing;
 mod session;
+mod workarea_diff;
+mod workareas;
 
 pub use host::{ActionResponse, DrainRequest, HostState, Registration, RegistrationState, Status};
 pub use provider::{AGENT_RUNTIME, Provider, ProviderList, ProviderResponse, ProviderStatus};
@@ -17,6 +19,11 @@ pub use routing::{
 };
 pub use session::{
     PostSession, PostedDetail, SessionHandle, SessionState, SessionView, StopRequest, StopResponse, Workarea,
+};
+pub use workarea_diff::{DiffEntry, DiffEnvelope, DiffLine, DiffStatus, DiffSummary, WorkareaDiff};
+pub use workareas::{
+    ArchiveRequest, CopyProgress, ExcludedEntry, PruneRequest, PruneResponse, PrunedWorkarea, RestoreRequest,
+    SkippedWorkarea, WorkareaDetail, WorkareaEnvelope, WorkareaKind, WorkareaList, WorkareaStatus, WorkareaSummary,
 };
 
 /// Port that the control API listens on unless told otherwise.

@@ -7,9 +7,12 @@
 //! its user; everything local goes through libgit2, which runs no hooks, filters or other programs that a repository
 //! or an agent could have planted. For the same reason a push never reads the configuration of the checkout.
 //!
+//! [`Archives`] keeps what failed sessions left behind, compares it, and makes workareas from it again.
+//!
 //! Known limits: content filters (git-lfs) do not run, their pointer files are checked out and committed as they are;
 //! commits are not signed; submodules are never fetched; repositories with SHA-256 ids are refused by libgit2.
 
+mod archive;
 mod checkout;
 mod error;
 mod git;
@@ -19,11 +22,15 @@ mod marker;
 mod mirror;
 mod names;
 mod repository;
+mod restore;
 mod scratch;
+mod tree;
 
+pub use archive::{ArchiveError, ArchiveManifest, ArchiveMetadata, Archives, Retention, create as create_archive};
 pub use checkout::{Author, Checkout, CommitMessage, PushRequest, Pushed};
 pub use error::{WorkareaError, WorkareaErrorKind};
 pub use git::redact;
 pub use git::{GitEnvironment, GitHints};
 pub use manager::{AcquireRequest, WorkareaManager};
 pub use names::default_branch;
+pub use restore::RestoreContext;
