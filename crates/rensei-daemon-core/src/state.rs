@@ -1,9 +1,16 @@
 //! The state directory and its lock.
 
+use rensei_process::ProcessIdentity;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a daemon that was killed while it started a process can leave its lock behind: the new process holds it from
+/// its birth to its program.
+const INHERITED: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Paths below one state root. See the table in `docs/architecture.md`.
 #[derive(Debug, Clone)]
@@ -86,15 +93,19 @@ impl StateDir {
             .mode(0o600)
             .open(&path)
             .map_err(unusable)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                // The holder may be writing just now; without its pid the message is still true.
-                let _unreadable = file.take(32).read_to_string(&mut text);
-                return Err(StateError::Locked { root: self.root.clone(), pid: text.trim().parse().ok() });
+        let deadline = Instant::now() + INHERITED;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    let pid = holder(&file);
+                    if pid.is_none_or(is_running) || Instant::now() > deadline {
+                        return Err(StateError::Locked { root: self.root.clone(), pid });
+                    }
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+                Err(TryLockError::Error(source)) => return Err(unusable(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(unusable)?;
         Ok(StateLock { _file: file })
@@ -112,6 +123,17 @@ impl StateDir {
         write_atomic(&path, format!("{id}\n").as_bytes()).map_err(|source| StateError::Unusable { path, source })?;
         Ok(id)
     }
+}
+
+/// The pid that the lock's holder has written. It may be writing just now; without it the message is still true.
+fn holder(file: &File) -> Option<u32> {
+    let mut text = [0; 32];
+    let length = file.read_at(&mut text, 0).ok()?;
+    str::from_utf8(text.get(..length)?).ok()?.trim().parse().ok()
+}
+
+fn is_running(pid: u32) -> bool {
+    ProcessIdentity::of(pid).is_ok_and(|process| process.is_alive())
 }
 
 /// Held for as long as the daemon lives.
@@ -153,6 +175,22 @@ mod tests {
         let _held = state.lock().unwrap();
         let error = StateDir::open(dir.path().join("state")).unwrap().lock().unwrap_err();
         assert!(error.to_string().contains(&format!("pid {}", std::process::id())), "{error}");
+    }
+
+    #[test]
+    fn a_lock_that_a_dead_daemon_left_to_its_child_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path().join("state")).unwrap();
+        let held = state.lock().unwrap();
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        fs::write(state.root().join("daemon.lock"), format!("{}\n", dead.id())).unwrap();
+        let child = std::thread::spawn(move || {
+            std::thread::sleep(LOOK_AGAIN * 4);
+            drop(held);
+        });
+        state.lock().unwrap();
+        child.join().unwrap();
     }
 
     #[test]

@@ -175,6 +175,12 @@ impl FakePlatform {
         self.state(|state| state.pre_claimed = pre_claimed);
     }
 
+    /// Whether a host that says that it has just started gets again what its predecessor had and it does not list.
+    /// Default: no.
+    pub fn redispatch(&self, redispatch: bool) {
+        self.state(|state| state.redispatch = redispatch);
+    }
+
     /// Claims of this session are answered with `claimed: false`.
     pub fn refuse_claim(&self, session_id: &str) {
         self.state(|state| state.refused_claims.insert(session_id.to_owned()));

@@ -55,8 +55,10 @@ async fn exchange(
     platform.record(call.as_ref().map(|(call, _)| *call), &request);
     let Some(fault) = fault else {
         let answer = tokio::select! {
-            answer = platform.answer(call, &request) => answer,
+            // First, so that work which comes now is not handed to somebody who has gone.
+            biased;
             () = left(read) => return closed(),
+            answer = platform.answer(call, &request) => answer,
         };
         return write.write_all(&answer.bytes()).await;
     };

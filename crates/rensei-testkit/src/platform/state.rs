@@ -23,6 +23,10 @@ pub(super) struct State {
     pub(super) mutations: Vec<Value>,
     pub(super) host_status: Option<String>,
     pub(super) ends: BTreeMap<String, Vec<Value>>,
+    /// Whether what a host has lost with its predecessor is dispatched again.
+    pub(super) redispatch: bool,
+    /// Items that were handed out and have not ended, by session.
+    claimed: BTreeMap<String, Value>,
     minted: u64,
 }
 
@@ -40,6 +44,8 @@ impl Default for State {
             mutations: Vec::new(),
             host_status: None,
             ends: BTreeMap::new(),
+            redispatch: false,
+            claimed: BTreeMap::new(),
             minted: 0,
         }
     }
@@ -106,6 +112,9 @@ impl State {
     }
 
     fn heartbeat(&mut self, body: &Value) -> Answer {
+        if self.redispatch && body["resumed"] == true {
+            self.dispatch_again(body);
+        }
         let failed = body["mutationFailures"].as_array().into_iter().flatten().map(|failure| &failure["id"]);
         let done: Vec<_> = body["appliedMutations"].as_array().into_iter().flatten().chain(failed).collect();
         self.mutations.retain(|mutation| !done.contains(&&mutation["id"]));
@@ -116,12 +125,33 @@ impl State {
         ok(&answer)
     }
 
+    /// A host that has just started says what it holds: what was handed out to its predecessor and is not among that goes
+    /// back to the queue, under the next number.
+    fn dispatch_again(&mut self, body: &Value) {
+        let held: HashSet<_> =
+            body["sessions"].as_array().into_iter().flatten().filter_map(|held| held["sessionId"].as_str()).collect();
+        let (kept, lost) = std::mem::take(&mut self.claimed).into_iter().partition(|(id, _)| held.contains(id.as_str()));
+        self.claimed = kept;
+        for (id, mut item) in lost {
+            let attempt = item["attempt"].as_u64().unwrap_or_default() + 1;
+            item["attempt"] = attempt.into();
+            self.attempts.insert(id, attempt);
+            self.queue.push_back(item.to_string().into_bytes());
+        }
+    }
+
     fn poll(&mut self) -> Option<Answer> {
         if self.queue.is_empty() {
             return None;
         }
         let taken = self.queue.len().min(BATCH);
         let items: Vec<_> = self.queue.drain(..taken).collect();
+        let readable = items.iter().filter_map(|item| serde_json::from_slice::<Value>(item).ok());
+        for item in readable {
+            if let Some(id) = item["sessionId"].as_str().map(str::to_owned) {
+                self.claimed.insert(id, item);
+            }
+        }
         let mut body = format!("{{\"preClaimed\":{},\"work\":[", self.pre_claimed).into_bytes();
         body.extend_from_slice(&items.join(&b','));
         body.extend_from_slice(b"]}");
@@ -134,6 +164,7 @@ impl State {
             return Answer::json(409, r#"{"error":"another attempt owns the session","code":"lease_lost"}"#);
         }
         if matches!(body["status"].as_str(), Some("completed" | "failed" | "stopped")) {
+            self.claimed.remove(id);
             self.ends.entry(id.to_owned()).or_default().push(body);
         }
         ok(&json!({"updated": true}))
