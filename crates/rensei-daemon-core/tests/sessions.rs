@@ -3,7 +3,7 @@
 
 use rensei_daemon_core::{AcceptError, Daemon, DaemonHandle, Finished};
 use rensei_proto::SessionId;
-use rensei_proto::control::{DrainRequest, PostSession, SessionState, SessionView};
+use rensei_proto::control::{DrainRequest, HostState, PostSession, SessionState, SessionView};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -308,34 +308,109 @@ fn survivors_of_a_crash_are_adopted_and_the_dead_are_buried() {
     });
 }
 
-#[test]
-fn a_recycled_pid_is_left_alone() {
+/// The line of a journal that names the session's process.
+fn started_line(journal: &str) -> (&str, serde_json::Value) {
+    let line = journal.lines().find(|line| line.contains("\"started\"")).unwrap();
+    (line, serde_json::from_str(line).unwrap())
+}
+
+/// A crash, after which a stranger lives under the pid that the journal names, made a little different by `change`.
+fn a_stranger_survives(change: fn(&mut serde_json::Value)) {
     let dir = tempfile::tempdir().unwrap();
     crash_with(dir.path(), &[("old", "exec sleep 300")]);
     for pid in marked("old") {
         std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
     }
-    // A stranger lives under the recorded pid now.
     let mut stranger = std::process::Command::new("sleep").arg("300").spawn().unwrap();
     let path = dir.path().join("sessions/old/record.jsonl");
-    let record = std::fs::read_to_string(&path).unwrap();
-    let started = record.lines().find(|line| line.contains("\"started\"")).unwrap();
-    let mut strange: serde_json::Value = serde_json::from_str(started).unwrap();
-    strange["process"]["pid"] = stranger.id().into();
-    // Start times have a resolution of 10 ms, and this test is faster than that.
-    let earlier = strange["process"]["startTime"].as_u64().unwrap() - 1;
-    strange["process"]["startTime"] = earlier.into();
-    std::fs::write(&path, record.replace(started, &strange.to_string())).unwrap();
+    let journal = std::fs::read_to_string(&path).unwrap();
+    let (line, mut strange) = started_line(&journal);
+    strange["process"] = serde_json::to_value(rensei_process::ProcessIdentity::of(stranger.id()).unwrap()).unwrap();
+    change(&mut strange["process"]);
+    std::fs::write(&path, journal.replace(line, &strange.to_string())).unwrap();
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let host = start(dir.path()).await;
-        assert!(host.ended("old").await.state.is_ended());
+        let ended = host.ended("old").await;
+        assert_eq!(ended.outcome.unwrap().status, rensei_proto::SessionStatus::Failed);
         host.stop().await;
     });
     assert!(stranger.try_wait().unwrap().is_none(), "the stranger was not signalled");
     stranger.kill().unwrap();
     stranger.wait().unwrap();
+}
+
+#[test]
+fn a_recycled_pid_is_left_alone() {
+    a_stranger_survives(|process| {
+        let started = process["startTime"].as_u64().unwrap();
+        process["startTime"] = (started - 1).into();
+    });
+}
+
+#[test]
+fn after_a_reboot_no_old_pid_is_signalled_and_sessions_are_lost() {
+    a_stranger_survives(|process| process["bootId"] = "8f0c57f1-7d5b-4f4c-9c1f-2f9a3f1c3f10".into());
+}
+
+#[test]
+fn a_worker_that_no_journal_names_is_found_by_its_marker() {
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    let waits = format!("while [ ! -e {} ]; do sleep 0.05; done", go.display());
+    crash_with(dir.path(), &[("nameless", &waits)]);
+    // As if the daemon had been killed between the start of the process and the line that says so.
+    let path = dir.path().join("sessions/nameless/record.jsonl");
+    let journal = std::fs::read_to_string(&path).unwrap();
+    let (line, started) = started_line(&journal);
+    std::fs::write(&path, journal.replace(line, "")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let host = start(dir.path()).await;
+        let adopted = host.handle.session_view(&id("nameless")).unwrap();
+        assert_eq!((adopted.adopted, u64::from(adopted.pid)), (true, started["process"]["pid"].as_u64().unwrap()));
+        std::fs::write(&go, "").unwrap();
+        host.ended("nameless").await;
+        host.stop().await;
+    });
+}
+
+/// What is asked of a draining host, in order, and how long each drain is said to last at most.
+#[tokio::test(flavor = "multi_thread")]
+async fn drains_of_any_length_and_in_any_order_are_defined() {
+    use rensei_daemon_core::Phase;
+    let drain = |timeout_seconds, keep_alive| DrainRequest { timeout_seconds, keep_alive };
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    host.post("endless", "exec sleep 300").await.unwrap();
+    let state = || host.handle.status().status;
+    // None and 0 mean the configured time; one that no clock can hold is as long as can be.
+    let configured = host.handle.drain(drain(None, false)).unwrap();
+    assert_eq!(host.handle.drain(drain(Some(0), false)).unwrap(), configured);
+    host.handle.drain(drain(Some(u64::MAX), false)).unwrap();
+    assert!(state() == HostState::Draining && !host.handle.live_sessions().is_empty());
+    // A resume takes it back, as often as one likes, and sessions go on.
+    for _ in 0..2 {
+        host.handle.resume().unwrap();
+        assert_eq!(state(), HostState::Ready);
+    }
+    host.post("more", "exit 0").await.unwrap();
+    host.ended("more").await;
+    // A pause is not what a drain is; a second drain replaces the first, also its keep-alive.
+    host.handle.drain(drain(Some(3600), false)).unwrap();
+    assert!(host.handle.pause().is_err() && state() == HostState::Draining);
+    host.handle.drain(drain(Some(1), true)).unwrap();
+    host.handle.wait_for_phase(|phase| matches!(phase, Phase::Paused)).await;
+    assert_eq!(host.ended("endless").await.state, SessionState::Terminated);
+    // A drain of an empty, paused host is complete at once; a stop during a drain ends it now.
+    host.handle.drain(drain(None, true)).unwrap();
+    host.handle.wait_for_phase(|phase| matches!(phase, Phase::Paused)).await;
+    host.handle.resume().unwrap();
+    host.post("last", "exec sleep 300").await.unwrap();
+    host.handle.drain(drain(Some(3600), true)).unwrap();
+    let finished = host.stop().await;
+    assert_eq!(finished.forced, 2, "one by the deadline, one by the stop");
 }
 
 #[tokio::test(flavor = "multi_thread")]

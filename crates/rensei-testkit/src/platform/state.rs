@@ -130,7 +130,8 @@ impl State {
     fn dispatch_again(&mut self, body: &Value) {
         let held: HashSet<_> =
             body["sessions"].as_array().into_iter().flatten().filter_map(|held| held["sessionId"].as_str()).collect();
-        let (kept, lost) = std::mem::take(&mut self.claimed).into_iter().partition(|(id, _)| held.contains(id.as_str()));
+        let (kept, lost) =
+            std::mem::take(&mut self.claimed).into_iter().partition(|(id, _)| held.contains(id.as_str()));
         self.claimed = kept;
         for (id, mut item) in lost {
             let attempt = item["attempt"].as_u64().unwrap_or_default() + 1;
