@@ -3,7 +3,7 @@
 //!
 //! Needs a file system of its own, which only root can mount; without it these tests say so and pass.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a failed step is a failed test")]
 
 use rensei_testkit::{Call, Capture, FakePlatform, TempHost, TempState, WorkItem};
 use serde_json::json;

@@ -156,3 +156,33 @@ async fn before_the_daemon_has_started() {
     server.run().await;
     assert_eq!(server.get("/api/daemon/status").await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_json_is_refused_in_bounded_memory() {
+    let server = Server::start().await;
+    let path = "/api/daemon/sessions";
+    let (arrays, objects) = (format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)), r#"{"a":"#.repeat(10_000));
+    let bodies = [
+        arrays.clone(),
+        objects.clone(),
+        format!(r#"{{"sessionId":"s1","repository":"app","env":{arrays}}}"#),
+        format!(r#"{{"sessionId":"s1","repository":"app","title":{objects}"#),
+        // Which of two is meant would depend on who reads it.
+        r#"{"sessionId":"s1","sessionId":"s2","repository":"app"}"#.to_owned(),
+        r#"{"sessionId":"s1","repository":"app","repository":"q"}"#.to_owned(),
+        // Half of a character; and a character that ends text elsewhere.
+        r#"{"sessionId":"s1","repository":"app","title":"\ud800"}"#.to_owned(),
+        r#"{"sessionId":"s\u0000","repository":"app"}"#.to_owned(),
+        "{\"sessionId\":\"s1\",\"repository\":\"r\",\"title\":\"\0\"}".to_owned(),
+        r#"{"sessionId":"s1","repository":"app","env":{"A":1e400}}"#.to_owned(),
+    ];
+    for body in &bodies {
+        let reply = server.post(path, body).await;
+        assert_eq!(reply.status, 400, "{}: {reply:?}", &body[..body.len().min(80)]);
+        assert!(reply.error().len() < 500, "the error does not repeat the body");
+    }
+    for route in ["/api/daemon/drain", "/api/daemon/sessions/s1/stop"] {
+        assert_eq!(server.post(route, &arrays).await.status, 400, "{route}");
+    }
+    assert!(server.daemon.all_sessions().is_empty());
+}
