@@ -24,6 +24,6 @@ mod headers;
 mod server;
 
 #[cfg(feature = "client")]
-pub use client::{ControlClient, ControlError, OutputQuery, OutputStream};
+pub use client::{ControlClient, ControlError, OutputQuery, OutputStream, StatsQuery};
 #[cfg(feature = "server")]
 pub use server::{BindError, ControlListener};

@@ -13,6 +13,7 @@ mod host;
 mod log_file;
 mod message;
 mod output;
+mod overview;
 mod peer;
 mod proc_net;
 mod refuse;

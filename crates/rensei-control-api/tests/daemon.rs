@@ -3,7 +3,7 @@
 #![cfg(all(feature = "client", feature = "server"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
-use rensei_control_api::{ControlClient, ControlError, ControlListener, OutputQuery};
+use rensei_control_api::{ControlClient, ControlError, ControlListener, OutputQuery, StatsQuery};
 use rensei_daemon_core::{Daemon, DaemonHandle, Phase};
 use rensei_proto::SessionId;
 use rensei_proto::control::{DrainRequest, HostState, PostSession, SessionState};
@@ -171,5 +171,37 @@ async fn a_worker_gets_its_workarea() {
     );
     let nobody = SessionId::parse("area-3").unwrap();
     assert_eq!(host.client.workarea(&nobody).await.unwrap_err().http_status(), Some(404));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_host_says_of_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path(), "/srv/app").await;
+    let stats = host.client.stats(StatsQuery::default()).await.unwrap();
+    assert_eq!((stats.capacity.max_concurrent_sessions, stats.queue_depth, stats.by_machine), (4, 0, None));
+    assert_eq!(
+        (stats.registration.status.as_str(), stats.allowed_projects),
+        ("unregistered", vec!["/srv/app".to_owned()])
+    );
+    let stats = host.client.stats(StatsQuery { by_machine: true, ..StatsQuery::default() }).await.unwrap();
+    assert_eq!(stats.by_machine.unwrap().iter().map(|machine| machine.id.as_str()).collect::<Vec<_>>(), ["test"]);
+    assert!(host.client.set_capacity("capacity.maxConcurrentSessions", "1").await.unwrap().ok);
+    assert_eq!(host.client.status().await.unwrap().max_sessions, 1);
+    for (key, value, error) in [
+        ("capacity.maxConcurrentSessions", "-1", "value must be non-negative integer"),
+        ("nonsense", "x", "value must be non-negative integer"),
+        ("nonsense", "1", "unknown key"),
+    ] {
+        let refused = host.client.set_capacity(key, value).await.unwrap_err();
+        assert_eq!((refused.http_status(), refused.to_string().as_str()), (Some(400), error), "{key} {value}");
+    }
+    assert_eq!(host.client.heartbeat().await.unwrap().status, "", "none was sent");
+    let doctor = host.client.doctor().await.unwrap();
+    assert_eq!((doctor.state.as_str(), doctor.project_count, doctor.heartbeat), ("running", 1, false));
+    let kinds: Vec<_> = host.client.capabilities().await.unwrap().provides.into_iter().map(|p| p.kind).collect();
+    assert!(kinds.starts_with(&["native", "http", "host-binary", "workarea"].map(str::to_owned)), "{kinds:?}");
+    assert_eq!(host.client.update().await.unwrap_err().http_status(), Some(501));
+    assert_eq!(host.client.openapi().await.unwrap()["openapi"], "3.1.0");
     host.stop().await;
 }

@@ -10,6 +10,7 @@ use crate::hook::{HookError, PreSpawnHook, WorkerEnvironment};
 use crate::host::Host;
 use crate::lifecycle::Lifecycle;
 use crate::link::{Link, LinkParts};
+use crate::overview::LastBeat;
 use crate::providers::{ProviderRegistry, Providers};
 use crate::routing::Routing;
 use crate::serving::Serving;
@@ -298,6 +299,7 @@ impl PreparedDaemon {
             environment: builder.environment.clone(),
             defaults: builder.defaults.clone(),
         };
+        let provides = capabilities::detect(&builder.environment);
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
         let serving = Arc::new(Serving::new(config.projects.clone(), config.max_sessions()));
         let routing = Routing::open(state.root().join("routing.json"));
@@ -336,6 +338,8 @@ impl PreparedDaemon {
             unlinked,
             tasks,
             incidents,
+            provides,
+            last_beat: LastBeat::default(),
             beat: Notify::new(),
         };
         Daemon::new(Arc::new(host), lock, watched)

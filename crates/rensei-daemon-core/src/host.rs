@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::errors::chain;
 use crate::lifecycle::Lifecycle;
 use crate::link::Link;
+use crate::overview::LastBeat;
 use crate::providers::Providers;
 use crate::routing::Routing;
 use crate::serving::Serving;
@@ -12,6 +13,7 @@ use crate::sessions::{Origin, Sessions};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
 use rensei_proto::control::{Registration, SessionHandle};
+use rensei_proto::platform::Provides;
 use rensei_proto::{SessionDetail, SessionSpec};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -36,6 +38,9 @@ pub(crate) struct Host {
     pub(crate) unlinked: Registration,
     pub(crate) tasks: Tasks,
     pub(crate) incidents: Incidents,
+    /// What this machine can run.
+    pub(crate) provides: Vec<Provides>,
+    pub(crate) last_beat: LastBeat,
     /// The control plane should hear of the host at once.
     pub(crate) beat: Notify,
 }

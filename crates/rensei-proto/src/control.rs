@@ -4,6 +4,7 @@
 //! whose schemas are these types.
 
 mod host;
+mod overview;
 mod provider;
 mod routing;
 mod session;
@@ -11,6 +12,9 @@ mod workarea_diff;
 mod workareas;
 
 pub use host::{ActionResponse, DrainRequest, HostState, Registration, RegistrationState, Status};
+pub use overview::{
+    Capabilities, CapacityChange, CapacityStats, Doctor, Heartbeat, MachineStats, RegistrationStats, SetCapacity, Stats,
+};
 pub use provider::{AGENT_RUNTIME, Provider, ProviderList, ProviderResponse, ProviderStatus};
 pub use routing::{
     CapabilityFilter, EliminatedCandidate, LlmState, RejectedCandidate, RejectionReason, RoutingConfig,

@@ -7,7 +7,9 @@ use super::routes::says;
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with};
 use axum::extract::State;
+use axum::http::StatusCode;
 use rensei_daemon_core::DaemonHandle;
+use rensei_proto::ErrorBody;
 use rensei_proto::control::{ActionResponse, DrainRequest, Status};
 use std::time::Duration;
 
@@ -30,6 +32,10 @@ pub(super) fn routes() -> ApiRouter<Api> {
         .api_route(
             "/api/daemon/stop",
             post_with(stop, says("stop", "host", "Ends what runs, then itself; answers at once.")),
+        )
+        .api_route(
+            "/api/daemon/update",
+            post_with(update, says("update", "host", "Replaces the daemon's own binary; 501 on a host that cannot.")),
         )
 }
 
@@ -65,6 +71,14 @@ async fn drain(
 async fn stop(State(daemon): State<DaemonHandle>) -> Answer<ActionResponse> {
     daemon.stop();
     action("stopping")
+}
+
+/// This build has no updater, and says so.
+async fn update() -> Result<Answer<ActionResponse>, Refusal> {
+    let body = ErrorBody::new("this host cannot update itself")
+        .code("not_implemented")
+        .hint("install the new version, run `rensei host drain`, and start it again");
+    Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, body))
 }
 
 fn action(message: impl Into<String>) -> Answer<ActionResponse> {

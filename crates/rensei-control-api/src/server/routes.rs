@@ -2,7 +2,7 @@
 
 use super::api::{Api, Document};
 use super::reply::Refusal;
-use super::{document, host, output, sessions};
+use super::{document, host, output, overview, sessions};
 use aide::axum::ApiRouter;
 use aide::openapi::OpenApi;
 use aide::transform::TransformOperation;
@@ -13,7 +13,12 @@ use rensei_proto::ErrorBody;
 
 /// All documented routes, in the order of the document.
 fn routes() -> ApiRouter<Api> {
-    ApiRouter::new().merge(host::routes()).merge(sessions::routes()).merge(output::routes()).merge(document::routes())
+    ApiRouter::new()
+        .merge(host::routes())
+        .merge(overview::routes())
+        .merge(sessions::routes())
+        .merge(output::routes())
+        .merge(document::routes())
 }
 
 /// The routes of a daemon.

@@ -95,8 +95,10 @@ impl HeartbeatLane {
     }
 
     async fn beat(&mut self) -> Result<(), ClientError> {
-        let identity = self.link.cell.available().await.generation;
+        let current = self.link.cell.available().await;
+        let identity = current.generation;
         let request = self.compose(identity);
+        self.host.last_beat.note(&self.host, &current.worker_id, &request);
         let link = Arc::clone(&self.link);
         let answer = link
             .call(|credentials| {

@@ -1,0 +1,197 @@
+//! What the host says of itself beside its status.
+
+use crate::handle::DaemonHandle;
+use crate::host::Host;
+use crate::lifecycle::Phase;
+use rensei_proto::control::{
+    Capabilities, CapacityStats, Doctor, Heartbeat, MachineStats, RegistrationState, RegistrationStats, Stats,
+};
+use rensei_proto::platform::{HeartbeatRequest, HostActivity};
+use std::sync::{Mutex, PoisonError};
+
+/// The heartbeat that was sent last.
+#[derive(Debug, Default)]
+pub(crate) struct LastBeat(Mutex<Option<Heartbeat>>);
+
+impl LastBeat {
+    /// Remembers what is being sent.
+    pub(crate) fn note(&self, host: &Host, worker_id: &str, request: &HeartbeatRequest) {
+        let beat = Heartbeat {
+            worker_id: worker_id.to_owned(),
+            hostname: host.config.machine.id.clone(),
+            status: request.status.map_or("", activity).to_owned(),
+            active_sessions: request.active_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
+            max_sessions: request.max_sessions,
+            region: host.config.machine.region.clone().unwrap_or_default(),
+            sent_at: now(),
+            allowlist_hash: request.allowlist_hash.clone(),
+            allowlist: request.allowlist.clone().unwrap_or_default(),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(beat);
+    }
+
+    fn get(&self) -> Option<Heartbeat> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Why a capacity is not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CapacityError {
+    /// Not a non-negative whole number that this machine can count.
+    #[error("value must be non-negative integer")]
+    Value,
+    /// Not one of the keys that change in a running host.
+    #[error("unknown key")]
+    Key,
+}
+
+impl DaemonHandle {
+    /// Answer to `GET /api/daemon/stats`.
+    #[must_use]
+    pub fn stats(&self, by_machine: bool) -> Stats {
+        let host = &self.host;
+        Stats {
+            capacity: self.capacity(),
+            active_sessions: host.sessions.live_count(),
+            queue_depth: 0,
+            by_machine: by_machine.then(|| vec![self.machine()]),
+            timestamp: now(),
+            worker_id: self.registration().worker_id,
+            registration: self.registration_stats(),
+            allowed_projects: host.serving.projects().iter().map(|project| project.repository.clone()).collect(),
+        }
+    }
+
+    fn capacity(&self) -> CapacityStats {
+        let capacity = &self.host.config.capacity;
+        CapacityStats {
+            max_concurrent_sessions: self.host.serving.max_sessions(),
+            max_vcpu_per_session: capacity.max_vcpu_per_session,
+            max_memory_mb_per_session: capacity.max_memory_mb_per_session,
+            reserved_vcpu: capacity.reserved_for_system.vcpu,
+            reserved_memory_mb: capacity.reserved_for_system.memory_mb,
+        }
+    }
+
+    fn machine(&self) -> MachineStats {
+        let status = self.status();
+        MachineStats {
+            id: status.machine_id,
+            region: self.host.config.machine.region.clone().unwrap_or_default(),
+            status: status.status,
+            version: status.version,
+            active_sessions: status.active_sessions,
+            capacity: self.capacity(),
+            uptime_seconds: status.uptime_seconds,
+            last_seen_at: status.timestamp,
+        }
+    }
+
+    fn registration_stats(&self) -> RegistrationStats {
+        let (phase, beat) = (self.host.lifecycle.phase(), self.heartbeat());
+        let connected = self.is_connected();
+        RegistrationStats {
+            status: registration_status(phase, &beat.status, connected),
+            last_heartbeat_at: beat.sent_at,
+            heartbeat_running: connected,
+            poll_running: connected && matches!(phase, Phase::Running),
+        }
+    }
+
+    /// Whether a control plane has given this host an identity, so that its lanes run.
+    fn is_connected(&self) -> bool {
+        matches!(self.registration().state, RegistrationState::Registered | RegistrationState::Unreachable)
+    }
+
+    /// Answer to `GET /api/daemon/heartbeat`.
+    #[must_use]
+    pub fn heartbeat(&self) -> Heartbeat {
+        self.host.last_beat.get().unwrap_or_default()
+    }
+
+    /// Answer to `GET /api/daemon/doctor`.
+    #[must_use]
+    pub fn doctor(&self) -> Doctor {
+        let (host, registration) = (&self.host, self.registration());
+        Doctor {
+            state: host.lifecycle.phase().name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config_loaded: true,
+            machine_id: host.config.machine.id.clone(),
+            worker_id: registration.worker_id.clone(),
+            project_count: host.serving.projects().len(),
+            orchestrator_url: registration.url.clone(),
+            heartbeat: self.is_connected(),
+            timestamp: now(),
+            registration: Some(registration),
+            restart_needed: host.serving.stale(),
+            incident: host.incidents.last(),
+        }
+    }
+
+    /// Answer to `GET /api/daemon/capabilities`.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities { provides: self.host.provides.clone(), timestamp: now() }
+    }
+
+    /// Changes a capacity of the running host. The configuration stays as it is.
+    ///
+    /// # Errors
+    /// [`CapacityError`]; the value is looked at first.
+    pub fn set_capacity(&self, key: &str, value: &str) -> Result<(), CapacityError> {
+        let value = value.trim().parse::<u32>().map_err(|_| CapacityError::Value)?;
+        match key {
+            "capacity.maxConcurrentSessions" => self.set_max_sessions(value as usize),
+            _ => return Err(CapacityError::Key),
+        }
+        Ok(())
+    }
+}
+
+/// What the control plane was told last, else what it would be told; a host that takes nothing is never idle or busy.
+fn registration_status(phase: Phase, told: &str, connected: bool) -> String {
+    let status = match (told, phase) {
+        ("", Phase::Running) if !connected => "unregistered",
+        ("", Phase::Running) => "idle",
+        ("", phase) => phase.name(),
+        (told, _) => told,
+    };
+    match (status, phase) {
+        ("idle" | "busy", Phase::Paused) => "paused".to_owned(),
+        (status, _) => status.to_owned(),
+    }
+}
+
+const fn activity(activity: HostActivity) -> &'static str {
+    match activity {
+        HostActivity::Idle => "idle",
+        HostActivity::Busy => "busy",
+        HostActivity::Draining => "draining",
+    }
+}
+
+fn now() -> String {
+    rensei_proto::rfc3339_seconds(jiff::Timestamp::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_takes_nothing_is_not_idle() {
+        for (phase, told, connected, shown) in [
+            (Phase::Running, "", false, "unregistered"),
+            (Phase::Running, "", true, "idle"),
+            (Phase::Running, "busy", true, "busy"),
+            (Phase::Paused, "idle", true, "paused"),
+            (Phase::Paused, "draining", true, "draining"),
+            (Phase::Paused, "", false, "paused"),
+            (Phase::Stopping, "", false, "stopping"),
+        ] {
+            assert_eq!(registration_status(phase, told, connected), shown, "{phase:?} {told:?}");
+        }
+    }
+}
