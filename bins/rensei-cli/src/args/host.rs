@@ -24,6 +24,8 @@ pub(crate) enum HostCommand {
     Stop(AddressArgs),
     /// Show the daemon's log.
     Logs(LogsArgs),
+    /// Look for what keeps this host from working, and say what to do about it.
+    Doctor(DoctorArgs),
 }
 
 /// Where the daemon's control API is.
@@ -104,6 +106,31 @@ pub(crate) struct DrainArgs {
     /// Keep the daemon up, paused, when it is drained.
     #[arg(long)]
     pub(crate) keep_alive: bool,
+    #[command(flatten)]
+    pub(crate) address: AddressArgs,
+}
+
+/// Flags of `host doctor`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  rensei host doctor
+  rensei host doctor --json | jq '.checks[] | select(.status != \"ok\")'
+
+Exit code 0 when nothing is broken, 1 otherwise, also when the service is not installed.")]
+pub(crate) struct DoctorArgs {
+    /// Look at the service of this user. That is the default.
+    #[arg(long)]
+    pub(crate) user: bool,
+    /// Look at the service of the machine.
+    #[arg(long, conflicts_with = "user")]
+    pub(crate) system: bool,
+    /// Configuration file [default: ~/.rensei/daemon.yaml].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) address: AddressArgs,
 }

@@ -71,7 +71,7 @@ fn add_registration(rows: &mut Rows, output: &Output, registration: &Registratio
 }
 
 /// What to do about a registration that does not work.
-fn next_step(registration: &Registration) -> Option<String> {
+pub(super) fn next_step(registration: &Registration) -> Option<String> {
     let url = text::clean(&registration.url);
     match registration.state {
         RegistrationState::Local | RegistrationState::Registered => None,
@@ -90,7 +90,7 @@ fn next_step(registration: &Registration) -> Option<String> {
 }
 
 /// A clock that is off breaks tokens, so it is said plainly.
-fn skew(seconds: i64) -> String {
+pub(super) fn skew(seconds: i64) -> String {
     let side = if seconds >= 0 { "behind" } else { "ahead of" };
     let by = span(Duration::from_secs(seconds.unsigned_abs()));
     format!("this machine is {by} {side} the control plane; set its clock")
