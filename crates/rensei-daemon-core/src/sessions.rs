@@ -27,10 +27,10 @@ use crate::serving::Serving;
 use crate::state::StateDir;
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
-use rensei_proto::control::{SessionHandle, SessionView, StopResponse};
+use rensei_proto::control::{SessionHandle, SessionState, SessionView, StopResponse};
 use rensei_proto::platform::HeldSession;
 use rensei_proto::{SessionDetail, SessionId};
-use rensei_workarea::WorkareaManager;
+use rensei_workarea::{ReleaseMode, WorkareaManager};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -259,6 +259,7 @@ impl Sessions {
                 credential_helper: access.credential_helper,
                 ssh_key: access.ssh_key.map(PathBuf::from),
             },
+            ..rensei_workarea::AcquireRequest::default()
         };
         let workarea = self.parts.workareas.acquire(id, request).await.map_err(AcquireError::Workarea)?;
         tracing::info!(
@@ -281,7 +282,9 @@ impl Sessions {
         if !self.parts.workareas.path(id).exists() {
             return;
         }
-        if let Err(error) = self.parts.workareas.release(id).await {
+        let completed = self.view(id).is_some_and(|view| view.state == SessionState::Completed);
+        let mode = if completed { ReleaseMode::ReturnToPool } else { ReleaseMode::Destroy };
+        if let Err(error) = self.parts.workareas.release(id, mode).await {
             tracing::warn!(session_id = %id, error = crate::errors::chain(&error), "workarea could not be released");
         }
     }

@@ -5,6 +5,7 @@
 
 mod host;
 mod overview;
+mod pool;
 mod provider;
 mod routing;
 mod session;
@@ -15,6 +16,7 @@ pub use host::{ActionResponse, DrainRequest, HostState, Registration, Registrati
 pub use overview::{
     Capabilities, CapacityChange, CapacityStats, Doctor, Heartbeat, MachineStats, RegistrationStats, SetCapacity, Stats,
 };
+pub use pool::{EvictPoolRequest, EvictPoolResponse, PoolMemberStatus, WorkareaPoolMember, WorkareaPoolStats};
 pub use provider::{AGENT_RUNTIME, Provider, ProviderList, ProviderResponse, ProviderStatus};
 pub use routing::{
     CapabilityFilter, EliminatedCandidate, LlmState, RejectedCandidate, RejectionReason, RoutingConfig,

@@ -58,6 +58,16 @@ pub enum WorkareaError {
         /// What was being done.
         detail: String,
     },
+    /// So little room on the disk that no workarea is made.
+    #[error("the disk of {path} is nearly full: {bytes} % of its space and {inodes} % of its inodes are taken")]
+    NearlyFull {
+        /// Where workareas are made.
+        path: String,
+        /// Percentage of the space that is taken.
+        bytes: u8,
+        /// Percentage of the inodes that is taken.
+        inodes: u8,
+    },
     /// A repository, ref or branch that cannot be one.
     #[error("invalid {what} `{value}`: {why}")]
     InvalidName {
@@ -97,6 +107,7 @@ pub enum WorkareaErrorKind {
     Denied,
     PushRejected,
     DiskFull,
+    NearlyFull,
     InvalidName,
     Git,
     Io,
@@ -120,6 +131,10 @@ impl WorkareaError {
         Self::Git { operation: operation.to_owned(), detail }
     }
 
+    pub(crate) fn nearly_full(path: &Path, bytes: u8, inodes: u8) -> Self {
+        Self::NearlyFull { path: path.display().to_string(), bytes, inodes }
+    }
+
     pub(crate) fn invalid(what: &'static str, value: &str, why: &'static str) -> Self {
         let value = crate::git::redact(value).chars().take(80).flat_map(char::escape_debug).collect();
         Self::InvalidName { what, value, why }
@@ -135,6 +150,7 @@ impl WorkareaError {
             Self::Denied { .. } => WorkareaErrorKind::Denied,
             Self::PushRejected { .. } => WorkareaErrorKind::PushRejected,
             Self::DiskFull { .. } => WorkareaErrorKind::DiskFull,
+            Self::NearlyFull { .. } => WorkareaErrorKind::NearlyFull,
             Self::InvalidName { .. } => WorkareaErrorKind::InvalidName,
             Self::Git { .. } => WorkareaErrorKind::Git,
             Self::Io { .. } => WorkareaErrorKind::Io,
@@ -145,7 +161,7 @@ impl WorkareaError {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self.kind() {
-            WorkareaErrorKind::Unreachable => true,
+            WorkareaErrorKind::Unreachable | WorkareaErrorKind::NearlyFull => true,
             WorkareaErrorKind::NotARepository
             | WorkareaErrorKind::MissingRef
             | WorkareaErrorKind::Denied
@@ -167,7 +183,7 @@ impl WorkareaError {
             | WorkareaErrorKind::Denied
             | WorkareaErrorKind::PushRejected => 422,
             WorkareaErrorKind::Git | WorkareaErrorKind::Io => 500,
-            WorkareaErrorKind::Unreachable => 503,
+            WorkareaErrorKind::Unreachable | WorkareaErrorKind::NearlyFull => 503,
             WorkareaErrorKind::DiskFull => 507,
         }
     }
@@ -199,6 +215,11 @@ impl WorkareaError {
             ),
             Self::PushRejected { .. } => Some("check branch protection and hooks of the remote".to_owned()),
             Self::DiskFull { .. } => Some("free some space below the state root".to_owned()),
+            Self::NearlyFull { .. } => Some(
+                "free some space on that disk: `rensei host stats --pool` shows what idle workareas take, `rensei host \
+                 evict` deletes them"
+                    .to_owned(),
+            ),
             Self::InvalidName { what: "repository", .. } => Some(
                 "use an https, ssh or file URL, `user@host:path`, `owner/name` on github.com, or an absolute path"
                     .to_owned(),

@@ -1,7 +1,9 @@
 //! Git checkouts for sessions: where they come from and where their work goes.
 //!
 //! A [`WorkareaManager`] keeps one bare mirror per repository and makes from it one checkout per session, which borrows
-//! the mirror's objects. A [`Checkout`] is the worker's view of it: commit what the agent left, push it.
+//! the mirror's objects. When the session ends its files return to a pool, and the next session of the same repository
+//! gets them with a repository of its own around them. A [`Checkout`] is the worker's view of it: commit what the agent
+//! left, push it.
 //!
 //! Whatever talks to a remote runs the `git` executable, with the credential helpers, ssh configuration and proxies of
 //! its user; everything local goes through libgit2, which runs no hooks, filters or other programs that a repository
@@ -15,12 +17,14 @@
 mod archive;
 mod checkout;
 mod error;
+mod files;
 mod git;
 mod local;
 mod manager;
 mod marker;
 mod mirror;
 mod names;
+mod pool;
 mod repository;
 mod restore;
 mod scratch;
@@ -31,6 +35,7 @@ pub use checkout::{Author, Checkout, CommitMessage, PushRequest, Pushed};
 pub use error::{WorkareaError, WorkareaErrorKind};
 pub use git::redact;
 pub use git::{GitEnvironment, GitHints};
-pub use manager::{AcquireRequest, WorkareaManager};
+pub use manager::{AcquireRequest, CloneStrategy, ReleaseMode, WorkareaManager};
 pub use names::default_branch;
+pub use pool::PoolSettings;
 pub use restore::RestoreContext;

@@ -30,6 +30,11 @@ fn open(path: &Path, flags: RepositoryOpenFlags, git: &GitEnvironment) -> Result
     Ok(repository)
 }
 
+/// The user's configuration, without the one of any repository.
+pub(crate) fn configuration(git: &GitEnvironment) -> Result<Config, Error> {
+    composed(git, None)
+}
+
 /// Configuration as git itself would compose it in that environment.
 fn composed(git: &GitEnvironment, local: Option<&Path>) -> Result<Config, Error> {
     let mut config = Config::new()?;

@@ -1,17 +1,25 @@
 //! All checkouts of a host.
 
+mod background;
+mod borrow;
 mod build;
-mod filters;
+mod obtain;
+mod request;
 
-use crate::git::{GitEnvironment, GitHints};
+pub use request::{AcquireRequest, CloneStrategy, ReleaseMode};
+
+use crate::files::Keep;
+use crate::git::GitEnvironment;
 use crate::marker::Marker;
 use crate::mirror::{Mirror, Start, Upstream, blocking};
 use crate::names;
+use crate::pool::{self, Key, Pool, PoolSettings, Pressure};
 use crate::repository::Repository;
 use crate::{WorkareaError, scratch};
-use build::Plan;
+use build::{Plan, Tools};
+use obtain::Obtain;
 use rensei_proto::SessionId;
-use rensei_proto::control::Workarea;
+use rensei_proto::control::{EvictPoolRequest, EvictPoolResponse, Workarea, WorkareaPoolStats};
 use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -19,20 +27,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// What a session needs a checkout for.
-#[derive(Debug, Clone, Default)]
-pub struct AcquireRequest {
-    /// Repository: URL, `owner/name` on github.com, or absolute path.
-    pub repository: String,
-    /// Branch, tag, full or shortened commit id, or full ref name; empty: what the remote's `HEAD` is.
-    pub r#ref: String,
-    /// Branch to create; empty: [`default_branch`](crate::default_branch).
-    pub branch: String,
-    /// How to access the repository.
-    pub hints: GitHints,
-}
+/// Most threads that write one checkout.
+const MAX_THREADS: usize = 8;
 
-/// Makes and removes checkouts. Copies share everything.
+/// Makes, hands on and removes checkouts. Copies share everything.
 #[derive(Debug, Clone)]
 pub struct WorkareaManager {
     inner: Arc<Inner>,
@@ -43,24 +41,37 @@ struct Inner {
     git: GitEnvironment,
     repos: PathBuf,
     worktrees: PathBuf,
+    pool_dir: PathBuf,
+    pool: Pool,
+    settings: Mutex<PoolSettings>,
     mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
 }
 
 impl WorkareaManager {
-    /// Works below `state_root`, an absolute path. What an earlier process left unfinished there is deleted in the
-    /// background.
+    /// Works below `state_root`, an absolute path. What an earlier process left unfinished there is cleaned or deleted
+    /// in the background.
     #[must_use]
     pub fn new(state_root: &Path, git: GitEnvironment) -> Self {
-        let (repos, worktrees) = (state_root.join("repos"), state_root.join("worktrees"));
-        let swept = [repos.clone(), worktrees.clone()];
-        let sweeper = std::thread::Builder::new().name("workarea-sweep".to_owned());
-        if let Err(error) = sweeper.spawn(move || swept.iter().for_each(|dir| scratch::sweep(dir))) {
-            tracing::warn!(%error, "could not delete what an earlier run left");
-        }
-        Self { inner: Arc::new(Inner { git, repos, worktrees, mirrors: Mutex::default() }) }
+        let [repos, worktrees, pool_dir] = ["repos", "worktrees", "pool"].map(|name| state_root.join(name));
+        let (pool, found) = pool::open(&pool_dir, &worktrees);
+        let (settings, mirrors) = (Mutex::default(), Mutex::default());
+        let manager = Self { inner: Arc::new(Inner { git, repos, worktrees, pool_dir, pool, settings, mirrors }) };
+        manager.tidy(found);
+        manager
     }
 
-    /// The checkout of a session: the one that it has, or a new one.
+    /// Replaces the settings of the pool.
+    pub fn configure(&self, settings: PoolSettings) {
+        let mut current = self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current == settings {
+            return;
+        }
+        *current = settings;
+        drop(current);
+        self.trim();
+    }
+
+    /// The checkout of a session: the one that it has, a used one that was brought up to date, or a new one.
     ///
     /// # Errors
     /// [`WorkareaError`]; nothing is left behind then.
@@ -71,32 +82,48 @@ impl WorkareaManager {
         let branch = names::branch_or_default(&request.branch, session)?;
         let path = self.path(session);
         if let Some(marker) = self.existing(&path, &request).await? {
-            return Ok(workarea(marker, &path, false, begun));
+            return Ok(workarea(marker, &path, begun));
         }
+        self.guard_disk().await?;
+        let key = Key { mirror: repository.mirror_name(&request.scope), toolchain: request.toolchain.clone() };
         let upstream = Upstream { repository, hints: request.hints.clone() };
-        let mirror = self.mirror(&upstream.repository)?;
+        let mirror = self.mirror(&key.mirror)?;
         let (start, cold) = mirror.locate(&upstream, &request.r#ref).await?;
-        let plan = Plan::new(session, &request, branch, start, &upstream.repository.url);
-        let marker = self.build(&mirror, &upstream, plan, &path).await?;
-        Ok(workarea(marker, &path, cold, begun))
+        let plan = Plan::new(session, &request, (branch, cold), start, &upstream.repository.url);
+        let obtain = Obtain {
+            inner: Arc::clone(&self.inner),
+            tools: self.tools(mirror.dir(), None),
+            plan,
+            key,
+            shown: upstream.repository.shown.clone(),
+            path: path.clone(),
+        };
+        let marker = self.obtain(&mirror, &upstream, obtain).await?;
+        self.tidy_outdated();
+        Ok(workarea(marker, &path, begun))
     }
 
-    /// Deletes the checkout of a session. One that does not exist is fine; a directory that was not made here is left
-    /// alone and is an error.
+    /// Takes the checkout of a session back. One that does not exist is fine; a directory that was not made here is
+    /// left alone and is an error.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub async fn release(&self, session: &SessionId) -> Result<(), WorkareaError> {
-        let path = self.path(session);
-        blocking(move || release(&path, scratch::remove)).await
+    pub async fn release(&self, session: &SessionId, mode: ReleaseMode) -> Result<(), WorkareaError> {
+        let (manager, session) = (self.clone(), session.clone());
+        blocking(move || manager.take_back(&session, mode)).await
     }
 
-    /// The same at once, for start-up: the checkout is out of the way when this returns and deleted in the background.
+    /// Deletes the checkout of a session, for start-up: it is out of the way when this returns and deleted in the
+    /// background.
     ///
     /// # Errors
     /// When the file system refuses.
     pub fn discard(&self, session: &SessionId) -> Result<(), WorkareaError> {
-        release(&self.path(session), scratch::remove_later)
+        let path = self.path(session);
+        let Some(marker) = own_marker(&path)? else { return Ok(()) };
+        remove(&path, scratch::remove_later)?;
+        self.inner.pool.retire(&marker.entry);
+        Ok(())
     }
 
     /// Sessions that have a checkout, sorted.
@@ -121,6 +148,70 @@ impl WorkareaManager {
         self.inner.worktrees.join(session.as_str())
     }
 
+    /// The pool as it is now.
+    #[must_use]
+    pub fn pool_stats(&self) -> WorkareaPoolStats {
+        self.inner.pool.stats()
+    }
+
+    /// Deletes idle checkouts of a repository. Never one that a session holds.
+    ///
+    /// # Errors
+    /// [`WorkareaError::InvalidName`] when it is no repository.
+    pub async fn evict(&self, request: EvictPoolRequest) -> Result<EvictPoolResponse, WorkareaError> {
+        let shown = Repository::parse(&request.repo_url)?.shown;
+        let name = Repository::parse(&request.repo_url)?.mirror_name("");
+        let limit = pool::now_ms().saturating_sub(request.older_than_seconds.max(0).saturating_mul(1000));
+        let inner = Arc::clone(&self.inner);
+        let evicted = blocking(move || {
+            let same = |url: &str| Repository::parse(url).is_ok_and(|repository| repository.mirror_name("") == name);
+            inner.pool.evict(|record| {
+                record.last_use_ms() <= limit && (record.key.mirror == name || same(&record.repository))
+            })
+        })
+        .await;
+        let plural = if evicted == 1 { "workarea" } else { "workareas" };
+        tracing::info!(event = "pool-invalidated", repository = shown, evicted, "pool evicted");
+        let message = format!("evicted {evicted} idle {plural} of {shown}");
+        Ok(EvictPoolResponse { evicted, message, correlation_id: String::new() })
+    }
+
+    fn settings(&self) -> PoolSettings {
+        self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tools(&self, mirror: &Path, threads: Option<usize>) -> Tools {
+        let settings = self.settings();
+        let available = || std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        Tools {
+            git: self.inner.git.clone(),
+            mirror: mirror.to_owned(),
+            keep: Keep::new(&settings.keep, &settings.clean),
+            threads: threads.unwrap_or_else(available),
+        }
+    }
+
+    /// Refuses when the disk is nearly full and nothing idle can make room.
+    async fn guard_disk(&self) -> Result<(), WorkareaError> {
+        let (inner, settings) = (Arc::clone(&self.inner), self.settings());
+        blocking(move || {
+            loop {
+                let full = match pool::pressure(&inner.worktrees) {
+                    Ok(full) => full,
+                    Err(error) => return Err(WorkareaError::io("look at the disk of", &inner.worktrees, error)),
+                };
+                if !full.reaches(settings.refuse_percent) {
+                    warn_of(full, &settings);
+                    return Ok(());
+                }
+                if !inner.pool.drop_oldest() {
+                    return Err(WorkareaError::nearly_full(&inner.worktrees, full.bytes, full.inodes));
+                }
+            }
+        })
+        .await
+    }
+
     async fn existing(&self, path: &Path, request: &AcquireRequest) -> Result<Option<Marker>, WorkareaError> {
         let (checkout, asked) = (path.to_owned(), request.repository.clone());
         blocking(move || {
@@ -137,56 +228,53 @@ impl WorkareaManager {
         .await
     }
 
-    fn mirror(&self, repository: &Repository) -> Result<Arc<Mirror>, WorkareaError> {
-        for dir in [&self.inner.repos, &self.inner.worktrees] {
+    fn mirror(&self, name: &str) -> Result<Arc<Mirror>, WorkareaError> {
+        for dir in [&self.inner.repos, &self.inner.worktrees, &self.inner.pool_dir] {
             let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
             made.map_err(|error| WorkareaError::io("create", dir, error))?;
         }
-        let name = repository.mirror_name();
         let mut mirrors = self.inner.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || Arc::new(Mirror::new(self.inner.repos.join(&name), self.inner.git.clone()));
-        Ok(Arc::clone(mirrors.entry(name.clone()).or_insert_with(make)))
+        let make = || Arc::new(Mirror::new(self.inner.repos.join(name), self.inner.git.clone()));
+        Ok(Arc::clone(mirrors.entry(name.to_owned()).or_insert_with(make)))
     }
 
-    /// Builds the checkout; when the mirror turns out to be damaged, once more from a new one.
-    async fn build(
-        &self,
-        mirror: &Mirror,
-        upstream: &Upstream,
-        plan: Plan,
-        path: &Path,
-    ) -> Result<Marker, WorkareaError> {
-        match self.build_once(mirror, &plan, path).await {
+    /// Makes the checkout; when the mirror turns out to be damaged, once more from a new one.
+    async fn obtain(&self, mirror: &Mirror, upstream: &Upstream, obtain: Obtain) -> Result<Marker, WorkareaError> {
+        let again = obtain.clone();
+        match blocking(move || obtain.run()).await {
             Err(build::Failure { error, damaged: true }) => {
                 tracing::warn!(mirror = %mirror.dir().display(), %error, "making a damaged mirror anew");
                 mirror.rebuild(upstream).await?;
-                self.build_once(mirror, &plan, path).await.map_err(|failure| failure.error)
+                blocking(move || again.run()).await.map_err(|failure| failure.error)
             }
             result => result.map_err(|failure| failure.error),
         }
     }
+}
 
-    async fn build_once(&self, mirror: &Mirror, plan: &Plan, path: &Path) -> Result<Marker, build::Failure> {
-        let (git, mirror, plan, path) =
-            (self.inner.git.clone(), mirror.dir().to_owned(), plan.clone(), path.to_owned());
-        blocking(move || plan.build(&git, &mirror, &path)).await
+fn warn_of(full: Pressure, settings: &PoolSettings) {
+    if full.reaches(settings.warn_percent) {
+        tracing::warn!(event = "disk-pressure", bytes = full.bytes, inodes = full.inodes, "the disk is filling up");
     }
 }
 
-fn release(path: &Path, remove: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), WorkareaError> {
+/// The marker of a checkout; none when there is no such directory, an error when it is not ours.
+fn own_marker(path: &Path) -> Result<Option<Marker>, WorkareaError> {
     if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-        return Ok(());
+        return Ok(None);
     }
-    if !path.is_dir() || path.is_symlink() || Marker::read(path).is_none() {
-        let not_ours = io::Error::new(io::ErrorKind::PermissionDenied, "it was not made for a session");
-        return Err(WorkareaError::io("delete", path, not_ours));
-    }
+    let marker = if !path.is_dir() || path.is_symlink() { None } else { Marker::read(path) };
+    let not_ours = || io::Error::new(io::ErrorKind::PermissionDenied, "it was not made for a session");
+    marker.map(Some).ok_or_else(|| WorkareaError::io("delete", path, not_ours()))
+}
+
+fn remove(path: &Path, remove: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), WorkareaError> {
     remove(path).map_err(|error| WorkareaError::io("delete", path, error))?;
     Marker::forget(path);
     Ok(())
 }
 
-fn workarea(marker: Marker, path: &Path, cold: bool, begun: Instant) -> Workarea {
+fn workarea(marker: Marker, path: &Path, begun: Instant) -> Workarea {
     Workarea {
         session_id: marker.session_id,
         path: path.display().to_string(),
@@ -194,14 +282,20 @@ fn workarea(marker: Marker, path: &Path, cold: bool, begun: Instant) -> Workarea
         r#ref: marker.r#ref,
         commit: marker.base_commit,
         branch: marker.branch,
-        acquire_path: if cold { "cold" } else { "pool-fresh" }.to_owned(),
+        acquire_path: marker.acquire_path,
         duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        notes: marker.notes,
     }
 }
 
 impl Plan {
-    fn new(session: &SessionId, request: &AcquireRequest, branch: String, start: Start, url: &str) -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    fn new(
+        session: &SessionId,
+        request: &AcquireRequest,
+        (branch, cold): (String, bool),
+        start: Start,
+        url: &str,
+    ) -> Self {
         let (base, base_branch) = match start {
             Start::Commit { id, branch } => (Some(id), branch),
             Start::Empty => (None, None),
@@ -214,8 +308,11 @@ impl Plan {
             base_commit: base.map(|id| id.to_string()).unwrap_or_default(),
             base_branch,
             branch,
-            created_at_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            entry: String::new(),
+            acquire_path: if cold { "cold" } else { "pool-fresh" }.to_owned(),
+            notes: Vec::new(),
+            created_at_ms: u64::try_from(pool::now_ms()).unwrap_or_default(),
         };
-        Self { marker, base, url: url.to_owned() }
+        Self { marker, base, url: url.to_owned(), strategy: request.strategy }
     }
 }

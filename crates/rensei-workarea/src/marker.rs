@@ -29,6 +29,15 @@ pub(crate) struct Marker {
     pub(crate) base_branch: Option<String>,
     /// Branch that was created.
     pub(crate) branch: String,
+    /// Pool entry that it is; empty when it was made before there were any.
+    #[serde(default)]
+    pub(crate) entry: String,
+    /// How it came about.
+    #[serde(default)]
+    pub(crate) acquire_path: String,
+    /// What its user should know about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
     /// When it was made, Unix milliseconds.
     pub(crate) created_at_ms: u64,
 }
@@ -53,6 +62,18 @@ impl Marker {
                 .map_err(|error| WorkareaError::io("write", &place, error))?;
         }
         Ok(())
+    }
+
+    /// Removes the notes beside checkouts that are gone.
+    pub(crate) fn forget_strays(worktrees: &Path) {
+        for entry in std::fs::read_dir(worktrees.join(".owned")).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let checkout = path.file_stem().map(|session| worktrees.join(session));
+            if checkout.is_some_and(|checkout| std::fs::symlink_metadata(checkout).is_err()) {
+                // It says nothing without the checkout.
+                let _ = std::fs::remove_file(path);
+            }
+        }
     }
 
     /// Removes the note beside a checkout that is gone.

@@ -23,13 +23,19 @@ impl Repository {
         Ok(Self { shown: redact(&url), url })
     }
 
-    /// Directory name of its mirror: readable, and different for different places.
-    pub(crate) fn mirror_name(&self) -> String {
+    /// Directory name of its mirror: readable, and different for different places and for different owners.
+    pub(crate) fn mirror_name(&self, scope: &str) -> String {
         let normalised = self.normalised();
         let last = normalised.rsplit(['/', ':']).next().unwrap_or_default();
         let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') { c } else { '_' };
         let name: String = last.chars().take(40).map(allowed).collect();
-        let digest = Sha256::digest(normalised.as_bytes());
+        let mut digest = Sha256::new_with_prefix(normalised.as_bytes());
+        if !scope.is_empty() {
+            // No repository has a NUL in it.
+            digest.update([0]);
+            digest.update(scope.as_bytes());
+        }
+        let digest = digest.finalize();
         let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         // A leading dot is for what is not finished.
         format!("{}-{hash}", name.trim_start_matches('.'))
@@ -196,7 +202,7 @@ mod tests {
 
     #[test]
     fn mirrors_are_shared_by_spellings_and_by_nothing_else() {
-        let name = |text: &str| Repository::parse(text).unwrap().mirror_name();
+        let name = |text: &str| Repository::parse(text).unwrap().mirror_name("");
         assert_eq!(name("https://GitHub.com:443/o/r.git/"), name("o/r"));
         assert_ne!(name("https://github.com/o/r"), name("https://github.com/o/R"));
         assert_ne!(name("https://github.com/o/r"), name("https://user@github.com/o/r"));
@@ -204,6 +210,8 @@ mod tests {
         assert_ne!(name("/a/r"), name("/b/r"));
         assert!(name("/srv/.ü x").starts_with("__x-"), "{}", name("/srv/.ü x"));
         assert!(name("https://t0ken@host/o/r").starts_with("r-"));
+        let scoped = |scope| Repository::parse("o/r").unwrap().mirror_name(scope);
+        assert!(scoped("a") != scoped("b") && scoped("a") != scoped("") && scoped("") == name("o/r"));
     }
 
     #[test]

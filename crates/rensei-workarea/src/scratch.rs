@@ -17,6 +17,11 @@ pub(crate) fn building(dir: &Path) -> PathBuf {
     unused(dir, BUILDING)
 }
 
+/// Whether that is the name of something that was being built.
+pub(crate) fn is_building(name: &str) -> bool {
+    name.starts_with(BUILDING)
+}
+
 /// Removes a directory: first out of the way with a rename, then for good. Missing is fine.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     move_away(path)?.map_or(Ok(()), |trash| remove_tree(&trash))
@@ -76,6 +81,19 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
         }
         // Someone still wrote into it: once more, then it is their fault.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => remove_once(path),
+        result => result,
+    }
+}
+
+/// Removes whatever is called that: a tree, a file, a link, which is not followed. Missing is fine.
+pub(crate) fn remove_any(path: &Path) -> io::Result<()> {
+    let result = match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => remove_tree(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
 }

@@ -9,5 +9,7 @@ mod commit;
 mod faults;
 #[path = "workareas/fixture.rs"]
 mod fixture;
+#[path = "workareas/pool.rs"]
+mod pool;
 #[path = "workareas/push.rs"]
 mod push;

@@ -241,8 +241,12 @@ pub struct Workarea {
     pub commit: String,
     /// Branch that is checked out.
     pub branch: String,
-    /// How it came about: `cold` (the mirror was made for it) or `pool-fresh` (made from an existing mirror).
+    /// How it came about: `cold` (the mirror was made for it), `pool-fresh` (made from an existing mirror) or
+    /// `pool-warm` (a used one, brought up to date).
     pub acquire_path: String,
     /// How long that took, in milliseconds.
     pub duration_ms: u64,
+    /// What its user may miss in it: submodules, files in LFS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }

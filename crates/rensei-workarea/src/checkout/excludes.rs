@@ -25,7 +25,7 @@ pub(crate) fn is_excluded(path: &[u8]) -> bool {
     // A repository inside the checkout: git would record it as a submodule that nobody can fetch.
     let is_nested_repository = name.is_empty();
     directories.iter().any(|part| listed(part))
-        || directories.first() == Some(&b".agent".as_slice())
+        || directories.first().is_some_and(|first| matches!(*first, b".agent" | b".rensei"))
         || directories.windows(2).any(|pair| pair[0] == b"target" && matches!(pair[1], b"debug" | b"release"))
         || EXTENSIONS.iter().any(|extension| name.ends_with(extension) && !name.starts_with(b"."))
         || name.starts_with(b"__debug_bin")
@@ -44,6 +44,7 @@ mod tests {
             "dist/a",
             "a/.next/b",
             ".agent/state",
+            ".rensei/kit",
             "a.log",
             "x/y.pyc",
             "b.tmp",

@@ -1,10 +1,12 @@
 //! Making one checkout.
 
-use super::filters;
+use super::borrow::borrow;
+use super::request::CloneStrategy;
+use crate::files::{Keep, list};
+use crate::files::{ListError, Listing, Present, Scan, Snapshot, WriteError, Writer, Written};
 use crate::git::GitEnvironment;
 use crate::marker::Marker;
 use crate::{WorkareaError, local, scratch};
-use git2::build::CheckoutBuilder;
 use git2::{ErrorClass, ErrorCode, Oid, Repository, RepositoryInitOptions};
 use std::io;
 use std::path::Path;
@@ -18,9 +20,23 @@ pub(crate) struct Plan {
     pub(crate) base: Option<Oid>,
     /// The real remote.
     pub(crate) url: String,
+    /// What of the history it has.
+    pub(crate) strategy: CloneStrategy,
+}
+
+/// What checkouts are made with.
+#[derive(Debug, Clone)]
+pub(crate) struct Tools {
+    pub(crate) git: GitEnvironment,
+    /// Repository that has the objects.
+    pub(crate) mirror: std::path::PathBuf,
+    /// What used trees carry over.
+    pub(crate) keep: Keep,
+    pub(crate) threads: usize,
 }
 
 /// Why a checkout could not be made.
+#[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: WorkareaError,
     /// Whether the mirror may be to blame.
@@ -43,24 +59,94 @@ impl From<WorkareaError> for Failure {
     }
 }
 
-impl Plan {
-    /// Builds beside `path` and renames. When someone else was faster, theirs counts.
-    pub(crate) fn build(self, git: &GitEnvironment, mirror: &Path, path: &Path) -> Result<Marker, Failure> {
-        let building = scratch::building(path.parent().unwrap_or(Path::new("/")));
-        let built = self.build_in(&building, git, mirror).and_then(|()| self.put_in_place(&building, path));
-        if built.is_err() {
-            // Swept at the next start if even this fails.
-            let _ = scratch::remove(&building);
+impl From<ListError> for Failure {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Git(error) => error.into(),
+            ListError::Refused(error) => error.into(),
         }
-        built
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Git(error) => error.into(),
+            WriteError::Io(error) => error.into(),
+        }
+    }
+}
+
+impl Tools {
+    /// What a commit holds.
+    pub(crate) fn listing(&self, base: Option<Oid>) -> Result<Listing, Failure> {
+        let Some(base) = base else { return Ok(Listing::default()) };
+        let mirror = local::open_bare(&self.mirror, &self.git)?;
+        let tree = mirror.find_commit(base)?.tree()?;
+        Ok(list(&mirror, &tree)?)
     }
 
-    fn build_in(&self, dir: &Path, git: &GitEnvironment, mirror: &Path) -> Result<(), Failure> {
+    /// Deletes from a used tree what the listing does not have.
+    pub(crate) fn scan(&self, dir: &Path, listing: &Listing, before: &Snapshot) -> Result<Present, WorkareaError> {
+        let scan = Scan {
+            root: dir,
+            items: &listing.items,
+            directories: &listing.directories,
+            before,
+            keep: &self.keep,
+            thorough: false,
+            threads: self.threads,
+        };
+        scan.run().map_err(|error| WorkareaError::io("clean", dir, error))
+    }
+
+    /// Writes what is missing. Conversions need a repository at the root.
+    pub(crate) fn write(&self, dir: &Path, listing: &Listing, present: &Present) -> Result<Written, WriteError> {
+        self.writer(dir, listing).run(present)
+    }
+
+    fn writer<'a>(&'a self, root: &'a Path, listing: &'a Listing) -> Writer<'a> {
+        Writer { root, mirror: &self.mirror, git: &self.git, listing, threads: self.threads }
+    }
+}
+
+impl Plan {
+    /// Makes `dir` the checkout: an empty directory, or a tree that was handed out as `before`.
+    pub(crate) fn make(
+        &self,
+        tools: &Tools,
+        dir: &Path,
+        listing: &Listing,
+        before: Option<&Snapshot>,
+    ) -> Result<Written, Failure> {
+        let convert = self.base.filter(|_| listing.converts || conversion_is_configured(&tools.git));
+        // A conversion may be another one now: nothing counts as written.
+        let nothing = Snapshot::default();
+        let before = before.map(|before| if convert.is_some() { &nothing } else { before });
+        let present = before.map_or_else(|| Ok(Present::default()), |before| tools.scan(dir, listing, before))?;
+        self.init(tools, dir)?;
+        let written = match convert {
+            Some(commit) => tools.writer(dir, listing).convert(commit)?,
+            None => tools.write(dir, listing, &present)?,
+        };
+        let index = dir.join(".git/index");
+        std::fs::write(&index, written.snapshot.to_bytes())
+            .map_err(|error| WorkareaError::io("write", &index, error))?;
+        Ok(written)
+    }
+
+    /// A repository of its own, which knows nothing of any other session.
+    fn init(&self, tools: &Tools, dir: &Path) -> Result<(), Failure> {
         let mut options = RepositoryInitOptions::new();
         options.no_reinit(true).external_template(false).mkpath(true).initial_head(&self.marker.branch);
         drop(Repository::init_opts(dir, &options)?);
-        borrow(&dir.join(".git"), mirror)?;
-        let repository = local::open_checkout(dir, git)?;
+        let git_dir = dir.join(".git");
+        borrow(&git_dir, &tools.mirror, self.strategy, self.base)?;
+        let exclude = git_dir.join("info/exclude");
+        std::fs::create_dir_all(git_dir.join("info"))
+            .and_then(|()| std::fs::write(&exclude, "/.rensei/\n"))
+            .map_err(|error| WorkareaError::io("write", &exclude, error))?;
+        let repository = local::open_checkout(dir, &tools.git)?;
         self.configure(&repository)?;
         let Some(base) = self.base else { return Ok(()) };
         let start = format!("refs/heads/{}", self.marker.branch);
@@ -69,11 +155,7 @@ impl Plan {
             // For `git diff origin/main` and the like; the other branches come with the agent's first fetch.
             repository.reference(&format!("refs/remotes/origin/{branch}"), base, true, "session: start")?;
         }
-        repository.set_head(&start)?;
-        let tree = repository.find_commit(base)?.tree()?;
-        let convert = filters::are_needed(&repository, &tree, git)?;
-        repository.checkout_head(Some(CheckoutBuilder::new().force().disable_filters(!convert)))?;
-        Ok(())
+        Ok(repository.set_head(&start)?)
     }
 
     fn configure(&self, repository: &Repository) -> Result<(), git2::Error> {
@@ -84,14 +166,15 @@ impl Plan {
         config.set_str(&format!("branch.{}.merge", self.marker.branch), &format!("refs/heads/{}", self.marker.branch))
     }
 
-    fn put_in_place(self, building: &Path, path: &Path) -> Result<Marker, Failure> {
-        let rename = |error| Failure::from(WorkareaError::io("put in place", path, error));
+    /// Renames a complete checkout. When someone else was faster, theirs counts.
+    pub(crate) fn put_in_place(&self, building: &Path, path: &Path) -> Result<Marker, WorkareaError> {
+        let rename = |error| WorkareaError::io("put in place", path, error);
         if let Some(other) = Marker::read(path) {
             return self.give_way(other, building);
         }
         self.marker.write(building, path)?;
         match std::fs::rename(building, path) {
-            Ok(()) => Ok(self.marker),
+            Ok(()) => Ok(self.marker.clone()),
             Err(error) if path.is_dir() => match Marker::read(path) {
                 Some(other) => self.give_way(other, building),
                 None => Err(rename(error)),
@@ -100,27 +183,23 @@ impl Plan {
         }
     }
 
-    fn give_way(&self, other: Marker, building: &Path) -> Result<Marker, Failure> {
+    fn give_way(&self, other: Marker, building: &Path) -> Result<Marker, WorkareaError> {
         scratch::remove(building).map_err(|error| WorkareaError::io("delete", building, error))?;
         if other.repository == self.marker.repository {
             return Ok(other);
         }
         let taken = io::ErrorKind::AlreadyExists.into();
-        Err(WorkareaError::io("make a checkout in", building, taken).into())
+        Err(WorkareaError::io("make a checkout in", building, taken))
     }
 }
 
-/// Lets a repository use the objects of the mirror, and know where its history is cut off if it is.
-fn borrow(git_dir: &Path, mirror: &Path) -> Result<(), WorkareaError> {
-    let alternates = git_dir.join("objects/info/alternates");
-    let objects = mirror.join("objects");
-    std::fs::create_dir_all(git_dir.join("objects/info"))
-        .and_then(|()| std::fs::write(&alternates, format!("{}\n", objects.display())))
-        .map_err(|error| WorkareaError::io("write", &alternates, error))?;
-    let shallow = mirror.join("shallow");
-    match std::fs::copy(&shallow, git_dir.join("shallow")) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(WorkareaError::io("copy", &shallow, error)),
-    }
+/// Whether the user's own settings ask for conversions, whatever a repository says.
+fn conversion_is_configured(git: &GitEnvironment) -> bool {
+    let Ok(config) = local::configuration(git) else { return false };
+    let asks =
+        |name: &str, harmless: &[&str]| config.get_string(name).is_ok_and(|value| !harmless.contains(&value.as_str()));
+    asks("core.autocrlf", &["false", "input"])
+        || asks("core.eol", &["lf", "native"])
+        || asks("core.attributesfile", &[])
+        || git.attribute_files().iter().any(|path| path.exists())
 }

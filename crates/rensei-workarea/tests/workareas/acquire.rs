@@ -1,7 +1,7 @@
 //! Where checkouts come from.
 
 use crate::fixture::{Fixture, id, message};
-use rensei_workarea::{AcquireRequest, Checkout, WorkareaErrorKind as Kind};
+use rensei_workarea::{AcquireRequest, Checkout, ReleaseMode, WorkareaErrorKind as Kind};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -155,8 +155,8 @@ async fn acquire_is_idempotent_and_release_is_too() {
     let elsewhere = AcquireRequest { repository: "/elsewhere".into(), ..AcquireRequest::default() };
     assert_eq!(manager.acquire(&id("s1"), elsewhere).await.unwrap_err().kind(), Kind::Io);
     assert_eq!(manager.list().unwrap(), [id("s1")]);
-    manager.release(&id("s1")).await.unwrap();
-    manager.release(&id("s1")).await.unwrap();
+    manager.release(&id("s1"), ReleaseMode::Destroy).await.unwrap();
+    manager.release(&id("s1"), ReleaseMode::Destroy).await.unwrap();
     assert!(manager.list().unwrap().is_empty() && fixture.leftovers().is_empty());
     assert_eq!(std::fs::read_dir(fixture.state().join("worktrees/.owned")).unwrap().count(), 0);
 }
@@ -183,7 +183,7 @@ async fn only_what_was_made_here_is_deleted() {
     std::fs::write(worktrees.join("foreign/precious"), "x").unwrap();
     std::os::unix::fs::symlink(fixture.remote(), worktrees.join("link")).unwrap();
     for session in ["foreign", "link"] {
-        assert!(manager.release(&id(session)).await.is_err());
+        assert!(manager.release(&id(session), ReleaseMode::Destroy).await.is_err());
         assert!(manager.acquire(&id(session), fixture.request("")).await.is_err());
     }
     assert!(worktrees.join("foreign/precious").exists() && fixture.remote().join("README.md").exists());
@@ -191,7 +191,7 @@ async fn only_what_was_made_here_is_deleted() {
     let (path, _, _) = fixture.checkout("s1").await;
     std::fs::remove_dir_all(path.join(".git")).unwrap();
     fixture.git(&path, &["init", "-q"]);
-    manager.release(&id("s1")).await.unwrap();
+    manager.release(&id("s1"), ReleaseMode::Destroy).await.unwrap();
     assert!(!path.exists());
 }
 

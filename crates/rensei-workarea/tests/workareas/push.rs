@@ -88,7 +88,7 @@ async fn the_next_attempt_replaces_what_the_last_one_pushed() {
     let (path, checkout, _) = fixture.checkout("s1").await;
     work(&checkout, &path, "first attempt");
     checkout.push(PushRequest::default()).await.unwrap();
-    fixture.manager().release(&crate::fixture::id("s1")).await.unwrap();
+    fixture.manager().release(&crate::fixture::id("s1"), rensei_workarea::ReleaseMode::Destroy).await.unwrap();
     let (path, checkout, _) = fixture.checkout("s1").await;
     let second = work(&checkout, &path, "second attempt");
     let pushed = checkout.push(PushRequest::default()).await.unwrap();

@@ -1,0 +1,237 @@
+//! What nobody waits for: cleaning, renewing, evicting, pre-warming.
+
+use super::build::Tools;
+use super::request::ReleaseMode;
+use super::{Inner, WorkareaManager, own_marker, remove};
+use crate::files::{Keep, Present, Scan, Snapshot};
+use crate::marker::Marker;
+use crate::mirror::{Start, Upstream};
+use crate::names;
+use crate::pool::{self, Contents, Found, Key, State, replace};
+use crate::repository::Repository;
+use crate::{AcquireRequest, WorkareaError, scratch};
+use rensei_proto::SessionId;
+use std::collections::HashSet;
+use std::path::Path;
+
+/// The least that the scheduler gives, and with it the disk.
+const LOWEST_PRIORITY: i32 = 19;
+
+impl WorkareaManager {
+    /// What an earlier process left: deleted, or cleaned and ready again.
+    pub(super) fn tidy(&self, found: Found) {
+        let manager = self.clone();
+        in_background("workarea-sweep", move || {
+            let inner = &manager.inner;
+            [&inner.repos, &inner.worktrees, &inner.pool_dir].into_iter().for_each(|dir| scratch::sweep(dir));
+            for dir in &found.abandoned {
+                if let Err(error) = scratch::remove(dir) {
+                    tracing::warn!(path = %dir.display(), %error, "could not delete what an earlier run left");
+                }
+            }
+            for id in &found.unclean {
+                manager.clean(id);
+            }
+        });
+    }
+
+    /// Takes a checkout out of its session's hands.
+    pub(super) fn take_back(&self, session: &SessionId, mode: ReleaseMode) -> Result<(), WorkareaError> {
+        let path = self.path(session);
+        let Some(marker) = own_marker(&path)? else { return Ok(()) };
+        if mode == ReleaseMode::Pause {
+            tracing::warn!(session_id = %session, "a workarea on this host cannot be paused; it returns to the pool");
+        }
+        if mode == ReleaseMode::Destroy || self.is_too_old(&marker.entry) {
+            return self.destroy(&path, &marker);
+        }
+        if !self.inner.pool.give_back(&marker.entry) {
+            // Made before there was a pool.
+            return self.destroy(&path, &marker);
+        }
+        let tree = self.inner.pool.place(&marker.entry).tree();
+        if let Err(error) = std::fs::rename(&path, &tree) {
+            tracing::warn!(session_id = %session, %error, "a workarea cannot return to the pool");
+            return self.destroy(&path, &marker);
+        }
+        Marker::forget(&path);
+        self.clean(&marker.entry);
+        self.trim();
+        Ok(())
+    }
+
+    fn destroy(&self, path: &Path, marker: &Marker) -> Result<(), WorkareaError> {
+        remove(path, scratch::remove)?;
+        self.inner.pool.retire(&marker.entry);
+        Ok(())
+    }
+
+    /// Deletes what the last session left in an entry. One that cannot be cleaned is retired.
+    fn clean(&self, id: &str) {
+        let keep = {
+            let settings = self.settings();
+            Keep::new(&settings.keep, &settings.clean)
+        };
+        let cleaned = self.sweep_entry(id, &keep).and_then(|present| self.inner.pool.cleaned(id, present.bytes));
+        if let Err(error) = cleaned {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(id, error, "a workarea cannot be cleaned and is deleted");
+            self.inner.pool.retire(id);
+        }
+    }
+
+    fn sweep_entry(&self, id: &str, keep: &Keep) -> Result<Present, WorkareaError> {
+        let place = self.inner.pool.place(id);
+        let failed = |error| WorkareaError::io("clean", place.dir(), error);
+        let before = Snapshot::read(&place.index()).map_err(failed)?;
+        let before = before.ok_or_else(|| failed(std::io::ErrorKind::InvalidData.into()))?;
+        let items: Vec<_> = before.entries().iter().map(|(item, _)| item.clone()).collect();
+        let scan = Scan {
+            root: &place.tree(),
+            items: &items,
+            directories: &directories(&items),
+            before: &before,
+            keep,
+            thorough: true,
+            threads: 1,
+        };
+        scan.run().map_err(failed)
+    }
+
+    fn is_too_old(&self, id: &str) -> bool {
+        self.inner.pool.is_older(id, self.oldest())
+    }
+
+    /// Unix milliseconds before which nothing that is still handed on was made.
+    fn oldest(&self) -> i64 {
+        let age = i64::try_from(self.settings().max_age.as_millis()).unwrap_or(i64::MAX);
+        pool::now_ms().saturating_sub(age)
+    }
+
+    /// Keeps the pool within its bounds.
+    pub(super) fn trim(&self) {
+        let limit = self.settings().max_idle_bytes;
+        let evicted = if limit == 0 { 0 } else { self.inner.pool.shrink(limit) };
+        if evicted > 0 {
+            tracing::info!(
+                event = "pool-evicted",
+                evicted,
+                limit,
+                "workareas evicted: the pool is larger than allowed"
+            );
+        }
+    }
+
+    /// Deletes entries that are too old, and makes those usable again whose dependencies are out of date.
+    pub(super) fn tidy_outdated(&self) {
+        let pool = &self.inner.pool;
+        pool.outdate(self.oldest());
+        let invalid = pool.in_state(State::Invalid);
+        if invalid.is_empty() {
+            return;
+        }
+        let manager = self.clone();
+        in_background("workarea-renew", move || invalid.iter().for_each(|id| manager.renew(id)));
+    }
+
+    fn renew(&self, id: &str) {
+        let pool = &self.inner.pool;
+        if self.is_too_old(id) || !pool.renew(id) {
+            pool.retire(id);
+            return;
+        }
+        tracing::info!(event = "pool-invalidated", id, "dependencies have changed: what was carried over is dropped");
+        let renewed = self.sweep_entry(id, &Keep::default()).and_then(|present| pool.renewed(id, present.bytes));
+        if let Err(error) = renewed {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(id, error, "a workarea cannot be renewed and is deleted");
+            pool.retire(id);
+        }
+    }
+
+    /// Sees to it that a checkout is ready for each of these, one after the other, at the lowest priority that the
+    /// system has and with one thread. What fails is logged; sessions get to hear of it when they come.
+    pub fn prewarm(&self, requests: Vec<AcquireRequest>) {
+        if requests.is_empty() {
+            return;
+        }
+        let manager = self.clone();
+        in_background("workarea-prewarm", move || {
+            // Of this thread only, and of what it starts.
+            if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+                tracing::debug!(%error, "pre-warming runs at normal priority");
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let Ok(runtime) = runtime.inspect_err(|error| tracing::warn!(%error, "workareas are not pre-warmed"))
+            else {
+                return;
+            };
+            for request in &requests {
+                if let Err(error) = runtime.block_on(manager.prewarm_one(request)) {
+                    let repository = crate::redact(&request.repository);
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(event = "prewarm-failed", repository, error, "no workarea was made ahead");
+                }
+            }
+        });
+    }
+
+    async fn prewarm_one(&self, request: &AcquireRequest) -> Result<(), WorkareaError> {
+        let repository = Repository::parse(&request.repository)?;
+        names::check_reference(&request.r#ref)?;
+        let key = Key { mirror: repository.mirror_name(&request.scope), toolchain: request.toolchain.clone() };
+        let full = pool::pressure(&self.inner.pool_dir)
+            .map_err(|error| WorkareaError::io("look at the disk of", &self.inner.pool_dir, error))?;
+        if self.inner.pool.spare(&key) > 0 || full.reaches(self.settings().warn_percent) {
+            return Ok(());
+        }
+        let upstream = Upstream { repository, hints: request.hints.clone() };
+        let mirror = self.mirror(&key.mirror)?;
+        let (start, _) = mirror.locate(&upstream, &request.r#ref).await?;
+        let Start::Commit { id: commit, .. } = start else { return Ok(()) };
+        let tools = self.tools(mirror.dir(), Some(1));
+        let id = self.inner.pool.begin(&key, &upstream.repository.shown)?;
+        let made = make_ready(&self.inner, &tools, &id, commit, &request.r#ref);
+        if made.is_err() {
+            self.inner.pool.retire(&id);
+        }
+        made?;
+        tracing::info!(event = "workarea-prewarmed", repository = upstream.repository.shown, id, "workarea made ahead");
+        self.trim();
+        Ok(())
+    }
+}
+
+/// Writes the files of a commit into an entry that is being made.
+fn make_ready(inner: &Inner, tools: &Tools, id: &str, commit: git2::Oid, wanted: &str) -> Result<(), WorkareaError> {
+    let listing = tools.listing(Some(commit)).map_err(|failure| failure.error)?;
+    let place = inner.pool.place(id);
+    let tree = place.tree();
+    std::fs::create_dir_all(&tree).map_err(|error| WorkareaError::io("create", &tree, error))?;
+    let written =
+        tools.write(&tree, &listing, &Present::default()).map_err(|error| super::build::Failure::from(error).error)?;
+    replace(&place.index(), &written.snapshot.to_bytes())?;
+    let contents = Contents { r#ref: wanted.to_owned(), checksum: listing.checksum(), lockfiles: listing.lockfiles() };
+    inner.pool.made(id, &contents, written.snapshot.bytes())
+}
+
+/// Every directory that has an item in it.
+fn directories(items: &[crate::files::Item]) -> HashSet<Vec<u8>> {
+    let mut found = HashSet::new();
+    for item in items {
+        let slashes = item.path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        // From the inside, so that what is known already ends it.
+        for (at, _) in slashes.collect::<Vec<_>>().into_iter().rev() {
+            if !found.insert(item.path[..at].to_vec()) {
+                break;
+            }
+        }
+    }
+    found
+}
+
+fn in_background(name: &str, work: impl FnOnce() + Send + 'static) {
+    if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(work) {
+        tracing::warn!(name, %error, "no thread for work in the background");
+    }
+}
