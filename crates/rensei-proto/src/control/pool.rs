@@ -6,6 +6,7 @@ use std::fmt;
 
 /// Where a member of the pool is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PoolMemberStatus {
     /// Being made.
@@ -37,6 +38,7 @@ impl fmt::Display for PoolMemberStatus {
 
 /// One member of the pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WorkareaPoolMember {
     /// Its name on this host.
@@ -66,6 +68,7 @@ pub struct WorkareaPoolMember {
 
 /// The pool: answer to `GET /api/daemon/pool/stats`, and `pool` of the host's statistics.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WorkareaPoolStats {
     /// All members, oldest first.
@@ -89,6 +92,7 @@ pub struct WorkareaPoolStats {
 
 /// Body of `POST /api/daemon/pool/evict`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EvictPoolRequest {
     /// Repository whose members go.
@@ -101,6 +105,7 @@ pub struct EvictPoolRequest {
 
 /// Answer to an eviction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EvictPoolResponse {
     /// How many members were evicted.
