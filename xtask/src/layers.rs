@@ -13,11 +13,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rensei-process", &["rensei-proto"]),
     ("rensei-platform-client", &["rensei-proto"]),
     ("rensei-workarea", &["rensei-process", "rensei-proto"]),
-    ("rensei-daemon-core", &["rensei-platform-client", "rensei-process", "rensei-proto", "rensei-workarea"]),
+    ("rensei-kits", &["rensei-process", "rensei-proto"]),
+    (
+        "rensei-daemon-core",
+        &["rensei-kits", "rensei-platform-client", "rensei-process", "rensei-proto", "rensei-workarea"],
+    ),
     ("rensei-control-api", &["rensei-daemon-core", "rensei-proto"]),
     (
         "rensei-runner",
-        &["rensei-control-api", "rensei-platform-client", "rensei-process", "rensei-proto", "rensei-workarea"],
+        &[
+            "rensei-control-api",
+            "rensei-kits",
+            "rensei-platform-client",
+            "rensei-process",
+            "rensei-proto",
+            "rensei-workarea",
+        ],
     ),
     ("rensei-platform", &["rensei-proto"]),
     (
@@ -25,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "rensei-control-api",
             "rensei-daemon-core",
+            "rensei-kits",
             "rensei-platform",
             "rensei-platform-client",
             "rensei-process",
@@ -53,12 +65,14 @@ const HOMES: &[(&str, &[&str])] = &[
     ("aide", &["rensei-control-api"]),
     ("axum", &["rensei-control-api", "rensei-platform"]),
     ("clap", &["rensei-cli", "xtask"]),
-    ("git2", &["rensei-workarea"]),
+    ("git2", &["rensei-kits", "rensei-workarea"]),
     ("jsonwebtoken", &["rensei-platform"]),
-    ("reqwest", &["rensei-platform-client"]),
+    ("reqwest", &["rensei-kits", "rensei-platform-client"]),
     ("schemars", &["rensei-control-api", "rensei-proto"]),
     ("serde_yaml", &["rensei-daemon-core"]),
+    ("sigstore-verify", &["rensei-kits"]),
     ("sqlx", &["rensei-platform"]),
+    ("toml", &["rensei-kits"]),
     ("tower", &["rensei-control-api", "rensei-platform"]),
     ("yaml-edit", &["rensei-daemon-core"]),
 ];
@@ -179,7 +193,7 @@ mod tests {
 
     #[test]
     fn third_party_crates_stay_at_home_also_when_renamed() {
-        assert!(findings("rensei-runner", &json!([{"name": "git2"}]))[0].contains("only rensei-workarea"));
+        assert!(findings("rensei-runner", &json!([{"name": "git2"}]))[0].contains("only rensei-kits, rensei-workarea"));
         let renamed = json!([{"name": "yaml_serde", "rename": "serde_yaml"}]);
         assert!(findings("rensei-platform", &renamed)[0].contains("serde_yaml outside its home"));
         assert!(findings("rensei-daemon-core", &renamed).is_empty());

@@ -1,0 +1,22 @@
+//! Kits: declarative packages that teach agents a toolchain.
+//!
+//! - [`Manifest`]: what a `*.kit.toml` says, with errors that name file, line and key.
+//! - [`Detection`]: which kits apply to a working tree, where, and why.
+//! - [`Composition`]: what they amount to together.
+
+mod command;
+mod compose;
+mod detect;
+mod digest;
+mod kit;
+mod manifest;
+mod names;
+mod target;
+
+pub use command::{BoundedCommand, CommandError, Ran};
+pub use compose::{AmbiguousClaims, Applied, Claim, Command, Composition, Hook, McpServer, Purpose, Skill, Text, Tool};
+pub use detect::{Conflict, DetectError, Detection, Match, Probing, Rejection, Verdict, shown_root};
+pub use kit::{Kit, MANIFEST_SUFFIX};
+pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestWarning, Order};
+pub use names::{InvalidKitId, KitId};
+pub use target::{CONTRACT_VERSION, Target};
