@@ -3,6 +3,7 @@
 //! - [`Manifest`]: what a `*.kit.toml` says, with errors that name file, line and key.
 //! - [`Detection`]: which kits apply to a working tree, where, and why.
 //! - [`Composition`]: what they amount to together.
+//! - [`Verifier`]: who signed a manifest, by its sigstore bundle.
 
 mod command;
 mod compose;
@@ -12,6 +13,7 @@ mod kit;
 mod manifest;
 mod names;
 mod target;
+mod trust;
 
 pub use command::{BoundedCommand, CommandError, Ran};
 pub use compose::{AmbiguousClaims, Applied, Claim, Command, Composition, Hook, McpServer, Purpose, Skill, Text, Tool};
@@ -20,3 +22,4 @@ pub use kit::{Kit, MANIFEST_SUFFIX};
 pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestWarning, Order};
 pub use names::{InvalidKitId, KitId};
 pub use target::{CONTRACT_VERSION, Target};
+pub use trust::{AllowedIdentity, InvalidIdentity, MAX_BUNDLE_BYTES, Signature, TrustPolicy, TrustRoot, Verifier};

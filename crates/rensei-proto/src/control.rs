@@ -4,6 +4,7 @@
 //! whose schemas are these types.
 
 mod host;
+mod kits;
 mod overview;
 mod pool;
 mod provider;
@@ -13,6 +14,10 @@ mod workarea_diff;
 mod workareas;
 
 pub use host::{ActionResponse, DrainRequest, HostState, Registration, RegistrationState, Status};
+pub use kits::{
+    KitDetail, KitEnvelope, KitInstallRequest, KitInstallResult, KitInstallSource, KitList, KitSettings, KitSignature,
+    KitSource, KitSourceList, KitSourceToggle, KitStatus, KitSummary, KitTrust, TrustMode,
+};
 pub use overview::{
     Capabilities, CapacityChange, CapacityStats, Doctor, Heartbeat, MachineStats, RegistrationStats, SetCapacity, Stats,
 };
