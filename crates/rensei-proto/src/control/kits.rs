@@ -1,4 +1,6 @@
 //! Kits, their trust, and where they come from.
+//!
+//! Length: one topic of the wire, nothing but its types.
 
 use crate::lenient;
 use serde::{Deserialize, Serialize};
