@@ -4,6 +4,8 @@ mod error;
 mod host;
 mod http;
 mod output;
+mod providers;
+mod routing;
 mod sessions;
 
 pub use error::ControlError;

@@ -16,9 +16,11 @@ mod output;
 mod overview;
 mod peer;
 mod proc_net;
+mod providers;
 mod refuse;
 mod reply;
 mod routes;
+mod routing;
 mod serve;
 mod sessions;
 

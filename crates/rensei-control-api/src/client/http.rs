@@ -8,6 +8,7 @@ use hyper::{Method, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rensei_proto::ErrorBody;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,6 +45,11 @@ impl Request {
         self.body = Some(serde_json::to_vec(body));
         self
     }
+}
+
+/// Any text as one segment of a path.
+pub(super) fn segment(text: &str) -> impl std::fmt::Display + '_ {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }
 
 /// Connection pool of one daemon.

@@ -8,3 +8,4 @@ mod guard;
 mod lifetime;
 mod output;
 mod routes;
+mod routing;

@@ -8,6 +8,7 @@ pub const AGENT_RUNTIME: &str = "agent-runtime";
 
 /// Answer to `GET /api/daemon/providers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderList {
     /// By id.
@@ -29,6 +30,7 @@ impl ProviderList {
 
 /// Answer to `GET /api/daemon/providers/<id>`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProviderResponse {
     /// The provider.
     pub provider: Provider,
@@ -36,6 +38,7 @@ pub struct ProviderResponse {
 
 /// Something that runs sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Provider {
     /// Name by which a session's profile asks for it.
@@ -101,6 +104,7 @@ impl Provider {
 
 /// Whether a provider can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderStatus {
     /// Yes.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Answer to `GET /api/daemon/routing/config`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RoutingConfigResponse {
     /// What routing knows.
     pub config: RoutingConfig,
@@ -12,6 +13,7 @@ pub struct RoutingConfigResponse {
 
 /// What routing knows: its settings, what it has learned, and the last decisions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RoutingConfig {
     /// Demands that every candidate must meet. A single host has none.
@@ -30,6 +32,7 @@ pub struct RoutingConfig {
 
 /// One demand on candidates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CapabilityFilter {
     /// Capability.
     pub field: String,
@@ -41,6 +44,7 @@ pub struct CapabilityFilter {
 
 /// How much cost and latency lower a score; each at most its weight.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RoutingWeights {
     /// Of cost.
     pub cost: f64,
@@ -50,6 +54,7 @@ pub struct RoutingWeights {
 
 /// What is known of a sandbox: the Beta posterior of its sessions' success, and what their starts took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SandboxState {
     /// Its id; `local` is this host.
@@ -73,6 +78,7 @@ pub struct SandboxState {
 
 /// What is known of an agent runtime.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LlmState {
     /// Its name.
@@ -93,6 +99,7 @@ pub struct LlmState {
 
 /// What was chosen for a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RoutingDecision {
     /// The session.
@@ -119,6 +126,7 @@ pub struct RoutingDecision {
 
 /// What a choice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RoutingDimension {
     /// Where a session runs.
@@ -129,6 +137,7 @@ pub enum RoutingDimension {
 
 /// A stage of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RoutingPhase {
     /// Who could do it at all.
@@ -143,6 +152,7 @@ pub enum RoutingPhase {
 
 /// Why a candidate was not chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RejectionReason {
     /// It could not.
@@ -157,6 +167,7 @@ pub enum RejectionReason {
 
 /// A candidate that was not chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RejectedCandidate {
     /// Its id.
@@ -172,6 +183,7 @@ pub struct RejectedCandidate {
 
 /// One stage of a decision, as it went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RoutingStep {
     /// From 1.
@@ -192,6 +204,7 @@ pub struct RoutingStep {
 
 /// A candidate that a stage ruled out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EliminatedCandidate {
     /// Its id.
@@ -205,6 +218,7 @@ pub struct EliminatedCandidate {
 
 /// Answer to `GET /api/daemon/routing/explain/<sessionId>`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RoutingExplanation {
     /// The session.
