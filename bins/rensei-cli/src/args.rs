@@ -5,6 +5,8 @@ pub(crate) mod alias;
 pub(crate) mod demo;
 pub(crate) mod host;
 pub(crate) mod platform;
+pub(crate) mod provider;
+pub(crate) mod routing;
 pub(crate) mod session;
 mod value;
 
@@ -73,6 +75,12 @@ pub(crate) enum Command {
     /// Dispatch sessions and look at them.
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// Look at what sessions on this machine can run with.
+    #[command(subcommand)]
+    Provider(provider::ProviderCommand),
+    /// Look at who ran what on this machine, and how well that went.
+    #[command(subcommand)]
+    Routing(routing::RoutingCommand),
     /// Run your own control plane.
     #[command(subcommand)]
     Platform(platform::PlatformCommand),

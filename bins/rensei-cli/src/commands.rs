@@ -6,6 +6,8 @@ mod demo;
 pub(crate) mod host;
 mod man;
 pub(crate) mod platform;
+mod provider;
+mod routing;
 mod session;
 mod watch;
 
@@ -55,6 +57,8 @@ pub(crate) fn run(context: &Context, command: Command) -> CommandResult<ExitCode
         Command::Demo(args) => demo::run(context, args),
         Command::Host(command) => host::run(context, command),
         Command::Session(command) => session::run(context, command),
+        Command::Provider(command) => provider::run(context, command),
+        Command::Routing(command) => routing::run(context, command),
         Command::Platform(command) => platform::run(context, command),
         Command::Agent(AgentCommand::Run(args)) => agent::run(context, args),
         Command::Completions(args) => completions::run(context, &args),

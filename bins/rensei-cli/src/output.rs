@@ -105,7 +105,6 @@ impl Output {
         if self.color_out { self.paint(Tone::Good, "✓") } else { "OK".to_owned() }
     }
 
-    #[allow(dead_code, reason = "for the nouns that follow")]
     /// A heading above a table or rows.
     pub(crate) fn heading(&self, text: &str) -> String {
         self.paint(Tone::Strong, text)

@@ -225,3 +225,38 @@ fn a_state_root_that_cannot_be_made_is_named() {
     let done = crate::world::finish(command).exits(2);
     assert!(done.stderr.contains("absolute"), "{}", done.stderr);
 }
+
+#[test]
+fn what_can_run_a_session_and_what_did() {
+    let world = World::new();
+    let repository = world.repository();
+    world.configure(&repository, "");
+    let (_host, url) = world.host();
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    let run = |args: &[&str]| world.run(&[args, &["--port", &port]].concat());
+
+    let list = run(&["provider", "list"]).exits(0);
+    assert!(list.stdout.starts_with("agent-runtime\n  NAME"), "{}", list.stdout);
+    assert!(list.stderr.contains("`rensei provider show amp`"), "{}", list.stderr);
+    let shell = run(&["provider", "show", "shell", "--json"]).exits(0).json();
+    assert_eq!((&shell["status"], &shell["source"]), (&"ready".into(), &"bundled".into()));
+    assert!(run(&["provider", "show", "claude"]).exits(0).stdout.contains("there is no runtime of that name"));
+    let unknown = run(&["provider", "show", "../x"]).exits(1);
+    assert!(unknown.stderr.contains("provider not found") && unknown.stderr.contains("rensei provider list"));
+
+    assert!(run(&["routing", "show"]).exits(0).stdout.ends_with("Last decisions\n  none\n"));
+    let ended = run(&["session", "run", "--repository", "alpha", "--command", "true", "--json"]).exits(0).json();
+    let id = ended["sessionId"].as_str().unwrap();
+    let explained = run(&["routing", "explain", id, "--json"]).exits(0).json();
+    assert_eq!((&explained["decision"]["chosenLLM"], &explained["trace"][7]["step"]), (&"shell".into(), &8.into()));
+    let plain = run(&["routing", "explain", id, "--plain"]).exits(0).stdout;
+    assert!(
+        plain.starts_with(&format!("session: {id}\nchosen-sandbox: local\nchosen-llm: shell\nscore: 0.")),
+        "{plain}"
+    );
+    let plain = run(&["routing", "show", "--plain"]).exits(0).stdout;
+    let decided = format!("recent-decisions:\n  - session={id} sandbox=local llm=shell score=0.");
+    assert!(plain.contains(&decided), "{plain}");
+    let unknown = run(&["routing", "explain", "s2"]).exits(1);
+    assert!(unknown.stderr.contains("rensei routing show"), "{}", unknown.stderr);
+}

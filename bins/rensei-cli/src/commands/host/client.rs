@@ -39,7 +39,6 @@ impl HostClient {
         self
     }
 
-    #[allow(dead_code, reason = "for the nouns that follow")]
     /// Replaces what to look at when the daemon does not know what was asked for.
     pub(crate) fn missing(mut self, hint: &'static str) -> Self {
         self.missing = hint;
