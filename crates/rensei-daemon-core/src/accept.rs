@@ -15,6 +15,12 @@ pub enum AcceptError {
         /// Internal state.
         state: &'static str,
     },
+    /// The host no longer works for the organisation that sent it.
+    #[error("the host no longer works for the organisation of {file}")]
+    Leaving {
+        /// Its file.
+        file: String,
+    },
     /// The id is live already.
     #[error("session \"{id}\" is already active")]
     Duplicate {
@@ -59,7 +65,7 @@ impl AcceptError {
         match self {
             Self::InvalidEnv { .. } | Self::NotAllowed { .. } => 400,
             Self::Duplicate { .. } => 409,
-            Self::NotRunning { .. } | Self::Full { .. } => 503,
+            Self::NotRunning { .. } | Self::Leaving { .. } | Self::Full { .. } => 503,
             Self::Prepare(_) | Self::Hook(_) | Self::HookTimedOut { .. } | Self::Spawn(_) => 500,
         }
     }
@@ -70,6 +76,7 @@ impl AcceptError {
         match self {
             Self::InvalidEnv { .. } | Self::NotAllowed { .. } => false,
             Self::NotRunning { .. }
+            | Self::Leaving { .. }
             | Self::Duplicate { .. }
             | Self::Full { .. }
             | Self::Prepare(_)
@@ -87,6 +94,7 @@ impl AcceptError {
             Self::InvalidEnv { .. }
             | Self::NotAllowed { .. }
             | Self::NotRunning { .. }
+            | Self::Leaving { .. }
             | Self::Duplicate { .. }
             | Self::Full { .. }
             | Self::Hook(_) => false,
@@ -106,6 +114,7 @@ impl AcceptError {
             Self::Duplicate { .. } => "use another sessionId".to_owned(),
             Self::InvalidEnv { .. }
             | Self::NotRunning { .. }
+            | Self::Leaving { .. }
             | Self::Hook(_)
             | Self::HookTimedOut { .. }
             | Self::Spawn(_) => return None,

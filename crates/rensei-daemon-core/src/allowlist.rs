@@ -7,10 +7,39 @@ use crate::config::Project;
 use rensei_proto::platform::AllowlistEntry;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The first project, in configuration order, that `value` names.
-pub(crate) fn find<'a>(projects: &'a [Project], value: &str) -> Option<&'a Project> {
-    projects.iter().find(|project| matches(project, value))
+/// The projects of one organisation that the host serves just now, in configuration order. May change at any time;
+/// sessions that run are not affected.
+#[derive(Debug, Default)]
+pub(crate) struct Allowlist {
+    projects: Mutex<Arc<[Project]>>,
+}
+
+impl Allowlist {
+    pub(crate) fn new(projects: Vec<Project>) -> Self {
+        Self { projects: Mutex::new(projects.into()) }
+    }
+
+    /// All of them.
+    pub(crate) fn projects(&self) -> Arc<[Project]> {
+        Arc::clone(&self.projects.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Serves these from now on.
+    pub(crate) fn replace(&self, projects: Vec<Project>) {
+        *self.projects.lock().unwrap_or_else(PoisonError::into_inner) = projects.into();
+    }
+
+    /// The first one that `value` names.
+    pub(crate) fn find(&self, value: &str) -> Option<Project> {
+        self.projects().iter().find(|project| matches(project, value)).cloned()
+    }
+
+    /// What is told to the control plane: id and repository, sorted by id.
+    pub(crate) fn entries(&self) -> Vec<AllowlistEntry> {
+        entries(&self.projects())
+    }
 }
 
 /// Four textual predicates, then a comparison of what the two spellings mean.
@@ -63,8 +92,7 @@ fn is_scp_form(text: &str) -> bool {
     }
 }
 
-/// What is told to the control plane: id and repository, sorted by id.
-pub(crate) fn entries(projects: &[Project]) -> Vec<AllowlistEntry> {
+fn entries(projects: &[Project]) -> Vec<AllowlistEntry> {
     let mut entries: Vec<_> = projects
         .iter()
         .map(|project| AllowlistEntry { id: project.id.clone(), repository: project.repository.clone() })

@@ -1,15 +1,13 @@
 //! Putting a daemon together. Everything that can fail for configuration reasons fails here.
 
-use crate::allowlist;
 use crate::capabilities;
-use crate::config::{self, Config, ConfigError, Defaults, Orchestrator};
-use crate::credentials::CredentialCache;
-use crate::daemon::{Daemon, WatchedConfig};
+use crate::config::{self, Config, ConfigError, ConfigWriter, Defaults};
+use crate::daemon::Daemon;
 use crate::events::EventBus;
 use crate::hook::{HookError, PreSpawnHook, WorkerEnvironment};
 use crate::host::Host;
 use crate::lifecycle::Lifecycle;
-use crate::link::{Link, LinkParts};
+use crate::org::{Connector, Orgs};
 use crate::overview::LastBeat;
 use crate::providers::{ProviderRegistry, Providers};
 use crate::routing::Routing;
@@ -18,8 +16,7 @@ use crate::sessions::{EnvironmentParts, SessionParts, Sessions, holds};
 use crate::state::{StateDir, StateError, StateLock};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
-use rensei_platform_client::{ClientError, PlatformClient};
-use rensei_proto::control::{Registration, RegistrationState};
+use rensei_platform_client::ClientError;
 use rensei_proto::platform::RegisterRequest;
 use rensei_proto::{Secret, SessionSpec};
 use rensei_workarea::{GitEnvironment, WorkareaManager};
@@ -29,13 +26,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Dispatch lane that this daemon serves.
 const RUNTIME: &str = "go";
-/// Prefixes of tokens that a real control plane minted.
-const LIVE_PREFIXES: [&str; 2] = ["rsp_live_", "rsk_live_"];
 
 /// Why a daemon cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -174,78 +168,35 @@ impl DaemonBuilder {
             config::load(&self.configuration(), &self.environment, &self.defaults).map_err(BuildError::Config)?;
         let state = StateDir::open(self.state_root.clone()).map_err(BuildError::State)?;
         let lock = state.lock().map_err(BuildError::State)?;
-        let link = self.link(&config, &state)?.map(Arc::new);
-        let git = GitEnvironment::new(git_environment(&self.environment, &secrets(&config)));
+        let serving = Arc::new(Serving::new(config.max_sessions()));
+        let connector = self.connector(&config, &state, &serving)?;
+        let (path, environment) = (self.configuration(), self.environment.clone());
+        let file = ConfigWriter::new(path, environment, self.defaults.clone(), config.clone());
+        let orgs = Arc::new(Orgs::new(connector, &file, &config).map_err(BuildError::Orchestrator)?);
+        let git = GitEnvironment::new(git_environment(&self.environment, &orgs.secrets()));
         let workareas = WorkareaManager::new(state.root(), git);
-        Ok(PreparedDaemon { builder: self, config, state, lock, link, workareas })
+        Ok(PreparedDaemon { builder: self, config, state, lock, serving, orgs, workareas })
     }
 
-    /// The link to the control plane; none without one, and none for a token that no control plane minted.
-    fn link(&self, config: &Config, state: &StateDir) -> Result<Option<Link>, BuildError> {
-        let Some(orchestrator) = config.orchestrator.as_ref().filter(|o| !o.url.starts_with("file://")) else {
-            return Ok(None);
-        };
-        if let Some(problem) = self.token_problem(orchestrator) {
-            tracing::warn!(url = orchestrator.url, problem, "running without a control plane");
-            return Ok(None);
-        }
-        let token = orchestrator.auth_token.clone().unwrap_or_default();
-        let client = PlatformClient::new(&orchestrator.url).map_err(BuildError::Orchestrator)?;
-        let jwt_path = self.jwt_path.clone().unwrap_or_else(|| state.root().join("daemon.jwt"));
-        let request = RegisterRequest {
-            machine_id: state.machine_uuid().map_err(BuildError::State)?,
-            hostname: config.machine.id.clone(),
-            // The control plane demands at least one; the heartbeat then says what really fits.
-            capacity: Some(i64::try_from(config.max_sessions().max(1)).unwrap_or(i64::MAX)),
-            version: self.version.clone(),
-            runtime: RUNTIME.to_owned(),
-            provides: capabilities::detect(&self.environment),
-            daemon_projects: allowlist::entries(&config.projects),
-            ..RegisterRequest::default()
-        };
-        Ok(Some(Link::new(LinkParts {
-            client,
-            url: orchestrator.url.trim_end_matches('/').to_owned(),
-            cache: CredentialCache::new(jwt_path, &orchestrator.url),
-            registration_token: token,
-            request,
-        })))
+    /// What all organisations of the host have in common.
+    fn connector(&self, config: &Config, state: &StateDir, serving: &Arc<Serving>) -> Result<Connector, BuildError> {
+        Ok(Connector {
+            machine: RegisterRequest {
+                machine_id: state.machine_uuid().map_err(BuildError::State)?,
+                hostname: config.machine.id.clone(),
+                version: self.version.clone(),
+                runtime: RUNTIME.to_owned(),
+                provides: capabilities::detect(&self.environment),
+                ..RegisterRequest::default()
+            },
+            serving: Arc::clone(serving),
+            jwt_path: self.jwt_path.clone().unwrap_or_else(|| state.root().join("daemon.jwt")),
+            off: self.stub_forced(),
+        })
     }
 
     fn configuration(&self) -> PathBuf {
         self.config_path.clone().unwrap_or_else(|| self.state_root.join("daemon.yaml"))
-    }
-
-    /// Why the token cannot be one of a control plane.
-    fn token_problem(&self, orchestrator: &Orchestrator) -> Option<String> {
-        let token = orchestrator.auth_token.as_ref().map_or("", Secret::expose);
-        if self.stub_forced() {
-            return Some("registration is switched off by the environment".to_owned());
-        }
-        if LIVE_PREFIXES.iter().any(|prefix| token.starts_with(prefix)) {
-            return None;
-        }
-        let unset = token.split_once("${").and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
-        Some(match unset {
-            Some(name) => format!("`orchestrator.authToken` names the variable {name}, which is not set"),
-            None if token.is_empty() => "`orchestrator.authToken` is missing".to_owned(),
-            None => "`orchestrator.authToken` is no registration token (rsp_live_… or rsk_live_…)".to_owned(),
-        })
-    }
-
-    /// How registration stands when there is no link.
-    fn unlinked(&self, config: &Config) -> Registration {
-        let named = config.orchestrator.as_ref().filter(|o| !o.url.starts_with("file://"));
-        let problem = named.and_then(|orchestrator| self.token_problem(orchestrator));
-        Registration {
-            state: if problem.is_some() { RegistrationState::Refused } else { RegistrationState::Local },
-            url: named.map(|orchestrator| orchestrator.url.clone()).unwrap_or_default(),
-            worker_id: String::new(),
-            last_error: problem,
-            last_heartbeat_at: None,
-            clock_skew_seconds: None,
-            suspended: None,
-        }
     }
 
     fn stub_forced(&self) -> bool {
@@ -256,11 +207,6 @@ impl DaemonBuilder {
         value("DAEMON_FORCE_STUB").is_some_and(|value| !off(value))
             || value("DAEMON_REAL_REGISTRATION").is_some_and(|value| !value.trim().is_empty() && off(value))
     }
-}
-
-/// What nobody but the daemon may have.
-fn secrets(config: &Config) -> Vec<Secret> {
-    config.orchestrator.iter().filter_map(|orchestrator| orchestrator.auth_token.clone()).collect()
 }
 
 /// Git sees the user's environment, but none of the host's own variables.
@@ -277,7 +223,8 @@ pub struct PreparedDaemon {
     config: Config,
     state: StateDir,
     lock: StateLock,
-    link: Option<Arc<Link>>,
+    serving: Arc<Serving>,
+    orgs: Arc<Orgs>,
     workareas: WorkareaManager,
 }
 
@@ -292,33 +239,24 @@ impl PreparedDaemon {
     /// `http://127.0.0.1:7734`.
     #[must_use]
     pub fn with_control_url(self, control_url: &str) -> Daemon {
-        let Self { builder, config, state, lock, link, workareas } = self;
-        let unlinked = builder.unlinked(&config);
-        let watched = WatchedConfig {
-            path: builder.configuration(),
-            environment: builder.environment.clone(),
-            defaults: builder.defaults.clone(),
-        };
+        let Self { builder, config, state, lock, serving, orgs, workareas } = self;
         let provides = capabilities::detect(&builder.environment);
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
-        let serving = Arc::new(Serving::new(config.projects.clone(), config.max_sessions()));
         let routing = Routing::open(state.root().join("routing.json"));
         let sessions = Sessions::new(SessionParts {
             routing: Arc::clone(&routing),
             providers: builder.providers.clone(),
             state,
             workareas,
-            link: link.clone(),
+            orgs: Arc::clone(&orgs),
             serving: Arc::clone(&serving),
             worker_command: builder.worker_command,
             pre_spawn: builder.pre_spawn,
             events: EventBus::new(),
             environment: EnvironmentParts {
-                secrets: secrets(&config),
                 inherited: builder.environment,
                 base: builder.base_environment,
                 control_url: control_url.to_owned(),
-                orchestrator_url: config.orchestrator.as_ref().map(|o| o.url.clone()).unwrap_or_default(),
             },
             lifecycle: lifecycle.clone(),
             tasks: tasks.clone(),
@@ -334,14 +272,12 @@ impl PreparedDaemon {
             sessions,
             routing,
             providers: builder.providers,
-            link,
-            unlinked,
+            orgs,
             tasks,
             incidents,
             provides,
             last_beat: LastBeat::default(),
-            beat: Notify::new(),
         };
-        Daemon::new(Arc::new(host), lock, watched)
+        Daemon::new(Arc::new(host), lock)
     }
 }

@@ -1,21 +1,18 @@
 //! The running daemon.
 
 use crate::builder::DaemonBuilder;
-use crate::config::{ConfigWatcher, Defaults};
+use crate::config::ConfigWatcher;
 use crate::handle::DaemonHandle;
 use crate::host::Host;
-use crate::lanes::heartbeat::{HeartbeatLane, Pulse};
-use crate::lanes::poll::PollLane;
 use crate::lifecycle::{Action, Phase};
+use crate::org::{Org, serve_all};
 use crate::sessions::{STOP_GRACE, StopCause};
 use crate::state::StateLock;
 use crate::supervisor::keep_running;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -27,16 +24,7 @@ const WIND_UP: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Daemon {
     host: Arc<Host>,
-    watched: WatchedConfig,
     _lock: StateLock,
-}
-
-/// The configuration file, and how it is read.
-#[derive(Debug)]
-pub(crate) struct WatchedConfig {
-    pub(crate) path: PathBuf,
-    pub(crate) environment: BTreeMap<String, String>,
-    pub(crate) defaults: Defaults,
 }
 
 /// How a daemon ended.
@@ -53,8 +41,8 @@ impl Daemon {
         DaemonBuilder::new(state_root)
     }
 
-    pub(crate) const fn new(host: Arc<Host>, lock: StateLock, watched: WatchedConfig) -> Self {
-        Self { host, watched, _lock: lock }
+    pub(crate) const fn new(host: Arc<Host>, lock: StateLock) -> Self {
+        Self { host, _lock: lock }
     }
 
     /// A front for others to use while the daemon runs.
@@ -94,22 +82,12 @@ impl Daemon {
         lanes.spawn(keep_running(incidents(), "sweep", move || Arc::clone(&sessions).sweep()));
         let routing = Arc::clone(&host.routing);
         lanes.spawn(keep_running(incidents(), "routing", move || Arc::clone(&routing).keep_saved()));
-        let WatchedConfig { path, environment, defaults } = &self.watched;
-        let config = host.config.clone();
-        let watcher = ConfigWatcher::new(path.clone(), environment.clone(), defaults.clone(), config);
-        let writer = watcher.writer();
-        lanes.spawn(reload_on_change(Arc::clone(host), watcher));
-        if let Some(link) = &host.link {
-            let pulse = Arc::new(watch::Sender::new(Pulse::default()));
-            let (owner, own_link, receiver) = (Arc::clone(host), Arc::clone(link), pulse.subscribe());
-            lanes.spawn(keep_running(incidents(), "poll", move || {
-                PollLane { host: Arc::clone(&owner), link: Arc::clone(&own_link), pulse: receiver.clone() }.run()
-            }));
-            let (owner, own_link) = (Arc::clone(host), Arc::clone(link));
-            lanes.spawn(keep_running(incidents(), "heartbeat", move || {
-                HeartbeatLane::new(Arc::clone(&owner), Arc::clone(&own_link), writer.clone(), Arc::clone(&pulse)).run()
-            }));
-        }
+        let (watching, main) = (Arc::clone(host), host.orgs.main());
+        lanes.spawn(keep_running(incidents(), "configuration", move || {
+            reload_on_change(Arc::clone(&watching), Arc::clone(&main), main.file.watcher())
+        }));
+        let serving = Arc::clone(host);
+        lanes.spawn(keep_running(incidents(), "organizations", move || serve_all(Arc::clone(&serving))));
         lanes
     }
 
@@ -150,9 +128,9 @@ impl Daemon {
     }
 }
 
-/// Takes in what somebody else writes into the configuration, until dropped.
-async fn reload_on_change(host: Arc<Host>, mut watcher: ConfigWatcher) {
+/// Takes in what somebody else writes into an organisation's file, until dropped.
+async fn reload_on_change(host: Arc<Host>, org: Arc<Org>, mut watcher: ConfigWatcher) {
     loop {
-        host.reload(&watcher.changed().await);
+        host.reload(&org, &watcher.changed().await);
     }
 }

@@ -63,7 +63,7 @@ impl DaemonHandle {
             uptime_seconds: host.started.elapsed().as_secs(),
             active_sessions: host.sessions.live_count(),
             max_sessions: host.serving.max_sessions(),
-            projects_allowed: host.serving.projects().len(),
+            projects_allowed: host.orgs.main().allowlist.projects().len(),
             timestamp: rensei_proto::rfc3339_seconds(jiff::Timestamp::now()),
             registration: Some(self.registration()),
             restart_needed: host.serving.stale(),
@@ -74,14 +74,25 @@ impl DaemonHandle {
     /// How registration with the control plane stands.
     #[must_use]
     pub fn registration(&self) -> Registration {
-        self.host.link.as_ref().map_or_else(|| self.host.unlinked.clone(), |link| link.registration())
+        self.host.orgs.main().registration()
     }
 
     /// Waits until the control plane has given this host an identity; for ever on a host without one.
     pub async fn registered(&self) -> String {
-        match &self.host.link {
-            Some(link) => link.cell.available().await.worker_id.clone(),
-            None => std::future::pending().await,
+        let mut changes = self.host.orgs.changes();
+        loop {
+            let main = self.host.orgs.main();
+            let identity = async {
+                match main.link() {
+                    Some(link) => link.cell.available().await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Both only wait.
+            tokio::select! {
+                credentials = identity => return credentials.worker_id.clone(),
+                _sender_is_ours = changes.changed() => {}
+            }
         }
     }
 
@@ -111,7 +122,7 @@ impl DaemonHandle {
     /// Serves these projects from now on. Sessions that run go on, also those of a project that is gone.
     pub fn set_projects(&self, projects: Vec<Project>) {
         tracing::info!(event = "projects", count = projects.len(), "projects changed");
-        self.host.serving.set_projects(projects);
+        self.host.orgs.main().allowlist.replace(projects);
     }
 
     /// Takes no more work; what runs goes on.

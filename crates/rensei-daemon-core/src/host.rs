@@ -4,7 +4,7 @@ use crate::accept::AcceptError;
 use crate::config::Config;
 use crate::errors::chain;
 use crate::lifecycle::Lifecycle;
-use crate::link::Link;
+use crate::org::{Org, Orgs};
 use crate::overview::LastBeat;
 use crate::providers::Providers;
 use crate::routing::Routing;
@@ -12,12 +12,11 @@ use crate::serving::Serving;
 use crate::sessions::{Origin, Sessions};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
-use rensei_proto::control::{Registration, SessionHandle};
+use rensei_proto::control::SessionHandle;
 use rensei_proto::platform::Provides;
 use rensei_proto::{SessionDetail, SessionSpec};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Shared parts and settings.
@@ -33,22 +32,23 @@ pub(crate) struct Host {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) routing: Arc<Routing>,
     pub(crate) providers: Providers,
-    pub(crate) link: Option<Arc<Link>>,
-    /// How registration stands on a host without a link.
-    pub(crate) unlinked: Registration,
+    pub(crate) orgs: Arc<Orgs>,
     pub(crate) tasks: Tasks,
     pub(crate) incidents: Incidents,
     /// What this machine can run.
     pub(crate) provides: Vec<Provides>,
     pub(crate) last_beat: LastBeat,
-    /// The control plane should hear of the host at once.
-    pub(crate) beat: Notify,
 }
 
 impl Host {
-    /// Accepts work of the control plane.
-    pub(crate) fn accept_polled(&self, spec: SessionSpec, detail: SessionDetail) -> Result<SessionHandle, AcceptError> {
-        self.accept(spec, detail, Origin::Platform)
+    /// Accepts work of an organisation's control plane.
+    pub(crate) fn accept_polled(
+        &self,
+        org: &Arc<Org>,
+        spec: SessionSpec,
+        detail: SessionDetail,
+    ) -> Result<SessionHandle, AcceptError> {
+        self.accept(spec, detail, Origin::Platform(Arc::clone(org)))
     }
 
     /// Accepts work that was posted on this machine.

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! - `config`: `daemon.yaml`.
-//! - `link`, `credentials`: identity at the control plane and how it is kept.
+//! - `org`: whom the host works for; each with its own identity, lanes and projects.
+//! - `link`, `credentials`: identity at a control plane and how it is kept.
 //! - `lanes`: heartbeat and poll.
 //! - `sessions`: admission, start, supervision, end, adoption after a crash.
 //! - `lifecycle`: the daemon's own states.
@@ -31,6 +32,7 @@ mod host;
 mod lanes;
 mod lifecycle;
 mod link;
+mod org;
 mod overview;
 mod providers;
 mod reload;

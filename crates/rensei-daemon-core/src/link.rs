@@ -11,6 +11,9 @@
 
 #[cfg(test)]
 mod interleavings;
+mod profile;
+
+pub(crate) use profile::Profile;
 
 use crate::credentials::{CredentialCache, CredentialCell, Credentials};
 use crate::errors::chain;
@@ -64,10 +67,10 @@ pub(crate) struct Link<S = PlatformClient> {
     registration_token: Mutex<Secret>,
     /// The token was replaced.
     token_replaced: Notify,
-    request: RegisterRequest,
-    cache: CredentialCache,
+    profile: Profile,
+    pub(crate) cache: CredentialCache,
     /// Serialises recovery; holds the time of the last full registration.
-    recovery: tokio::sync::Mutex<Option<Instant>>,
+    recovery: Arc<tokio::sync::Mutex<Option<Instant>>>,
     health: Mutex<Health>,
 }
 
@@ -86,11 +89,16 @@ pub(crate) struct LinkParts<S = PlatformClient> {
     pub(crate) client: S,
     pub(crate) url: String,
     pub(crate) registration_token: Secret,
-    pub(crate) request: RegisterRequest,
+    pub(crate) profile: Profile,
     pub(crate) cache: CredentialCache,
 }
 
-impl<S: IdentityService> Link<S> {
+/// The right to ask for an identity. Whoever has it is alone with it.
+type Flight = tokio::sync::OwnedMutexGuard<Option<Instant>>;
+/// What comes of asking for an identity.
+type Identity = Result<Arc<Credentials>, ClientError>;
+
+impl<S: IdentityService + Send + Sync + 'static> Link<S> {
     pub(crate) fn new(parts: LinkParts<S>) -> Self {
         Self {
             client: parts.client,
@@ -98,18 +106,24 @@ impl<S: IdentityService> Link<S> {
             url: parts.url,
             registration_token: Mutex::new(parts.registration_token),
             token_replaced: Notify::new(),
-            request: parts.request,
+            profile: parts.profile,
             cache: parts.cache,
-            recovery: tokio::sync::Mutex::new(None),
+            recovery: Arc::default(),
             health: Mutex::default(),
         }
     }
 
+    /// Takes up the cached identity. False when there is none.
+    pub(crate) fn resume(&self) -> bool {
+        let Some(cached) = self.cache.load() else { return false };
+        tracing::info!(event = "identity-cached", worker_id = cached.worker_id, "using cached identity");
+        self.cell.publish(&cached, remaining_life(&cached));
+        true
+    }
+
     /// Gets the first identity: the cached one, else by registering again and again.
     pub(crate) async fn connect(&self) {
-        if let Some(cached) = self.cache.load() {
-            tracing::info!(event = "identity-cached", worker_id = cached.worker_id, "using cached identity");
-            self.cell.publish(&cached, remaining_life(&cached));
+        if self.cell.current().is_some() || self.resume() {
             return;
         }
         let mut delays = backoff();
@@ -130,8 +144,9 @@ impl<S: IdentityService> Link<S> {
         }
     }
 
-    async fn register(&self) -> Result<Arc<Credentials>, ClientError> {
-        let answer = self.client.register(&self.registration_token(), &self.request).await.inspect_err(|error| {
+    async fn register(&self) -> Identity {
+        let request = self.profile.request();
+        let answer = self.client.register(&self.registration_token(), &request).await.inspect_err(|error| {
             self.health().refused = is_refusal(error);
         })?;
         Ok(self.adopt(&answer, "reregister"))
@@ -150,12 +165,8 @@ impl<S: IdentityService> Link<S> {
 
     /// Replaces a rejected identity. `rejected` is the one the caller used; when it is no longer current, the current
     /// one is returned without a call.
-    pub(crate) async fn recover(
-        &self,
-        rejected: &Credentials,
-        reason: AuthFailure,
-    ) -> Result<Arc<Credentials>, ClientError> {
-        let mut last_full = self.recovery.lock().await;
+    pub(crate) async fn recover(self: &Arc<Self>, rejected: &Arc<Credentials>, reason: AuthFailure) -> Identity {
+        let mut flight = Arc::clone(&self.recovery).lock_owned().await;
         if let Some(current) = self.cell.current()
             && current.generation != rejected.generation
         {
@@ -163,30 +174,34 @@ impl<S: IdentityService> Link<S> {
         }
         tracing::warn!(event = "runtime-token", ?reason, worker_id = rejected.worker_id, "[runtime-token] rejected");
         if reason != AuthFailure::WorkerNotFound {
-            match self.refresh(rejected).await {
-                Err(error) if matches!(error.status(), Some(404 | 405)) => {}
+            let (link, rejected) = (Arc::clone(self), Arc::clone(rejected));
+            let (returned, outcome) = to_the_end(flight, async move { link.refresh(&rejected).await }).await;
+            match outcome {
+                Err(error) if matches!(error.status(), Some(404 | 405)) => flight = returned,
                 outcome => return outcome,
             }
         }
-        if let Some(at) = *last_full {
+        if let Some(at) = *flight {
             tokio::time::sleep_until(at + REGISTER_SPACING).await;
         }
-        // Also when it fails, or when nobody waits for its answer any more: a platform that is in trouble gets no more
-        // than one a minute from us.
-        *last_full = Some(Instant::now());
-        self.register().await
+        // Also when it fails: a platform that is in trouble gets no more than one a minute from us.
+        *flight = Some(Instant::now());
+        let link = Arc::clone(self);
+        to_the_end(flight, async move { link.register().await }).await.1
     }
 
     /// Replaces the token ahead of its expiry.
-    pub(crate) async fn refresh_ahead(&self, current: &Credentials) -> Result<(), ClientError> {
-        let _single_flight = self.recovery.lock().await;
+    pub(crate) async fn refresh_ahead(self: &Arc<Self>, current: &Arc<Credentials>) -> Result<(), ClientError> {
+        let flight = Arc::clone(&self.recovery).lock_owned().await;
         if self.cell.current().is_some_and(|now| now.generation != current.generation) {
             return Ok(());
         }
-        self.refresh(current).await.map(|_credentials| ())
+        let (link, current) = (Arc::clone(self), Arc::clone(current));
+        let (_flight, outcome) = to_the_end(flight, async move { link.refresh(&current).await }).await;
+        outcome.map(|_credentials| ())
     }
 
-    async fn refresh(&self, current: &Credentials) -> Result<Arc<Credentials>, ClientError> {
+    async fn refresh(&self, current: &Credentials) -> Identity {
         let asked = self.client.refresh_token(&self.registration_token(), &current.worker_id).await;
         let mut answer = asked.inspect_err(|error| self.health().refused = is_refusal(error))?;
         answer.worker_id.clone_from(&current.worker_id);
@@ -203,7 +218,10 @@ impl<S: IdentityService> Link<S> {
     }
 
     /// Performs a call with the current identity, and once more with a recovered one when it was rejected.
-    pub(crate) async fn call<T, F>(&self, mut call: impl FnMut(Arc<Credentials>) -> F) -> Result<T, ClientError>
+    pub(crate) async fn call<T, F>(
+        self: &Arc<Self>,
+        mut call: impl FnMut(Arc<Credentials>) -> F,
+    ) -> Result<T, ClientError>
     where
         F: Future<Output = Result<T, ClientError>>,
     {
@@ -223,12 +241,15 @@ impl<S: IdentityService> Link<S> {
         }
     }
 
-    fn registration_token(&self) -> Secret {
+    pub(crate) fn registration_token(&self) -> Secret {
         self.registration_token.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Registers and refreshes with another token from now on. A host that waits to be let in tries at once.
+    /// Registers and refreshes with this token from now on. A host that waits to be let in tries at once.
     pub(crate) fn replace_registration_token(&self, token: Secret) {
+        if self.registration_token() == token {
+            return;
+        }
         tracing::info!(event = "runtime-token", "[runtime-token] registration token replaced");
         *self.registration_token.lock().unwrap_or_else(PoisonError::into_inner) = token;
         self.token_replaced.notify_one();
@@ -279,6 +300,21 @@ impl<S: IdentityService> Link<S> {
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {
         // Plain data: a panic elsewhere cannot have left it half-changed in a way that matters.
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes a call for an identity, also when its caller goes away meanwhile: what was asked for is then there for the next
+/// one, who need not wait until it may be asked for again.
+async fn to_the_end(flight: Flight, call: impl Future<Output = Identity> + Send + 'static) -> (Flight, Identity) {
+    let task = tokio::spawn(async move {
+        let outcome = call.await;
+        (flight, outcome)
+    });
+    match task.await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime ends, and the caller with it.
+        Err(Err(_cancelled)) => std::future::pending().await,
     }
 }
 
@@ -373,7 +409,7 @@ mod tests {
             cache: CredentialCache::new(dir.path().join("daemon.jwt"), &url),
             url,
             registration_token: Secret::from("rsp_live_x"),
-            request: RegisterRequest::default(),
+            profile: Profile::default(),
         });
         let bench = Bench { link: Arc::new(link), script, dir };
         bench.link.connect().await;
@@ -453,7 +489,7 @@ mod tests {
             cache: CredentialCache::new(bench.dir.path().join("daemon.jwt"), &bench.link.url),
             url: bench.link.url.clone(),
             registration_token: Secret::from("rsp_live_x"),
-            request: RegisterRequest::default(),
+            profile: Profile::default(),
         });
         again.connect().await;
         assert_eq!(again.cell.available().await.worker_id, "wkr_1");

@@ -59,7 +59,14 @@ impl DaemonHandle {
             timestamp: now(),
             worker_id: self.registration().worker_id,
             registration: self.registration_stats(),
-            allowed_projects: host.serving.projects().iter().map(|project| project.repository.clone()).collect(),
+            allowed_projects: host
+                .orgs
+                .main()
+                .allowlist
+                .projects()
+                .iter()
+                .map(|project| project.repository.clone())
+                .collect(),
         }
     }
 
@@ -120,7 +127,7 @@ impl DaemonHandle {
             config_loaded: true,
             machine_id: host.config.machine.id.clone(),
             worker_id: registration.worker_id.clone(),
-            project_count: host.serving.projects().len(),
+            project_count: host.orgs.main().allowlist.projects().len(),
             orchestrator_url: registration.url.clone(),
             heartbeat: self.is_connected(),
             timestamp: now(),

@@ -1,35 +1,19 @@
-//! What the host serves just now. May change while it runs; sessions that run are not affected.
+//! How much the host serves just now. May change while it runs; sessions that run are not affected.
 
-use crate::config::Project;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// Projects and capacity in force.
+/// Capacity in force, shared by all organisations.
 #[derive(Debug)]
 pub(crate) struct Serving {
-    projects: Mutex<Arc<[Project]>>,
     max_sessions: watch::Sender<usize>,
     /// Keys of the configuration that differ from what is in force.
     stale: Mutex<Vec<&'static str>>,
 }
 
 impl Serving {
-    pub(crate) fn new(projects: Vec<Project>, max_sessions: usize) -> Self {
-        Self {
-            projects: Mutex::new(projects.into()),
-            max_sessions: watch::Sender::new(max_sessions),
-            stale: Mutex::default(),
-        }
-    }
-
-    /// The projects, in configuration order.
-    pub(crate) fn projects(&self) -> Arc<[Project]> {
-        Arc::clone(&self.projects.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Serves these from now on.
-    pub(crate) fn set_projects(&self, projects: Vec<Project>) {
-        *self.projects.lock().unwrap_or_else(PoisonError::into_inner) = projects.into();
+    pub(crate) fn new(max_sessions: usize) -> Self {
+        Self { max_sessions: watch::Sender::new(max_sessions), stale: Mutex::default() }
     }
 
     /// These keys, and no others, differ from what is in force in a way that only a start takes in.

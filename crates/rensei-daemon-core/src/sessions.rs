@@ -6,6 +6,7 @@
 mod adopt;
 mod environment;
 mod monitor;
+mod origin;
 mod output;
 mod record;
 mod report;
@@ -14,13 +15,14 @@ mod sweep;
 mod table;
 
 pub(crate) use environment::{EnvironmentParts, holds};
+pub(crate) use origin::Origin;
 pub(crate) use table::StopCause;
 
 use crate::accept::AcceptError;
 use crate::events::{EventBus, SessionEvents};
 use crate::hook::PreSpawnHook;
 use crate::lifecycle::Lifecycle;
-use crate::link::Link;
+use crate::org::{Org, Orgs};
 use crate::providers::Providers;
 use crate::routing::Routing;
 use crate::serving::Serving;
@@ -31,7 +33,6 @@ use rensei_proto::control::{SessionHandle, SessionState, SessionView, StopRespon
 use rensei_proto::platform::HeldSession;
 use rensei_proto::{SessionDetail, SessionId};
 use rensei_workarea::{ReleaseMode, WorkareaManager};
-use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,22 +44,10 @@ use tokio::sync::{Notify, watch};
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Variable by which the processes of a session are found again: its directory, which no other daemon shares.
 pub(crate) const MARKER: &str = "RENSEI_SESSION_DIR";
-/// Shortest time between two beats for local sessions alone.
-const OWN_SLOT_PAUSE: Duration = Duration::from_millis(100);
 /// Ended sessions that the host remembers, with their output.
 const KEPT_SESSIONS: usize = 500;
 /// How many more there may be before the oldest are forgotten.
 const FORGET_BATCH: usize = 50;
-
-/// Who sent a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Origin {
-    /// The control plane, which wants to hear of its end.
-    Platform,
-    /// Somebody on this machine.
-    Local,
-}
 
 /// What sessions need from the rest of the daemon.
 #[derive(Debug)]
@@ -67,7 +56,7 @@ pub(crate) struct SessionParts {
     pub(crate) providers: Providers,
     pub(crate) state: StateDir,
     pub(crate) workareas: WorkareaManager,
-    pub(crate) link: Option<Arc<Link>>,
+    pub(crate) orgs: Arc<Orgs>,
     pub(crate) serving: Arc<Serving>,
     pub(crate) worker_command: Vec<OsString>,
     pub(crate) pre_spawn: Option<PreSpawnHook>,
@@ -85,10 +74,10 @@ pub(crate) struct Sessions {
     table: Mutex<Table>,
     /// Live sessions, for those who wait for a slot or for the last end.
     live: watch::Sender<usize>,
+    /// All sessions that are not wound up, for those who wait until nothing is left to report.
+    open: watch::Sender<usize>,
     /// A session has ended.
     sweep: Notify,
-    /// A local session has left a host that was full.
-    own_slot: Notify,
 }
 
 /// What a heartbeat says of the host's sessions.
@@ -100,8 +89,8 @@ pub(crate) struct Held {
 
 impl Sessions {
     pub(crate) fn new(parts: SessionParts) -> Arc<Self> {
-        let (live, sweep, own_slot) = (watch::Sender::new(0), Notify::new(), Notify::new());
-        Arc::new(Self { parts, table: Mutex::default(), live, sweep, own_slot })
+        let (live, open) = (watch::Sender::new(0), watch::Sender::new(0));
+        Arc::new(Self { parts, table: Mutex::default(), live, open, sweep: Notify::new() })
     }
 
     /// Runs `change` on the table and tells waiters when the number of live sessions changed.
@@ -109,9 +98,10 @@ impl Sessions {
         // The table is changed by small total functions; a panic in one leaves it as it was.
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = change(&mut table);
-        let live = table.live_count();
         // Under the lock: the number that is published last must be the one that is true last.
-        self.live.send_if_modified(|count| std::mem::replace(count, live) != live);
+        for (published, count) in [(&self.live, table.live_count()), (&self.open, table.open_count())] {
+            published.send_if_modified(|known| std::mem::replace(known, count) != count);
+        }
         drop(table);
         outcome
     }
@@ -138,8 +128,9 @@ impl Sessions {
         *self.live.borrow()
     }
 
-    pub(crate) fn held(&self) -> Held {
-        self.with_table(|table| Held { active: table.live_count(), sessions: table.held() })
+    /// What the control plane of `org` hears.
+    pub(crate) fn held(&self, org: &Org) -> Held {
+        self.with_table(|table| Held { active: table.live_count(), sessions: table.held(org) })
     }
 
     /// Attempt under which a live session was claimed; `None` when there is no such session.
@@ -147,14 +138,19 @@ impl Sessions {
         self.with_table(|table| table.entry(id).map(|entry| entry.detail.attempt))
     }
 
+    /// Who sent a session that is not wound up, and its attempt.
+    pub(crate) fn sender(&self, id: &SessionId) -> Option<(Origin, Option<u64>)> {
+        self.with_table(|table| table.entry(id).map(|entry| (entry.origin.clone(), entry.detail.attempt)))
+    }
+
     /// Whether the session's process runs, or is about to.
     pub(crate) fn is_live(&self, id: &SessionId) -> bool {
         self.with_table(|table| table.live_entry(id).is_some())
     }
 
-    /// Attempt under which a session runs here, or ran last; `None` when none of that id is known.
-    pub(crate) fn last_attempt(&self, id: &SessionId) -> Option<Option<u64>> {
-        self.with_table(|table| table.attempt(id))
+    /// Attempt under which a session of `org` runs here, or ran last; `None` when none of that id is known.
+    pub(crate) fn last_attempt(&self, org: &Org, id: &SessionId) -> Option<Option<u64>> {
+        self.with_table(|table| table.attempt(org, id))
     }
 
     pub(crate) fn has_free_slot(&self) -> bool {
@@ -173,26 +169,30 @@ impl Sessions {
         }
     }
 
-    /// Waits until a local session has left a host that was full, and a moment longer, so that many of them are told
-    /// of at once: the control plane counts on what it heard last.
-    pub(crate) async fn own_slot_freed(&self) {
-        self.own_slot.notified().await;
-        tokio::time::sleep(OWN_SLOT_PAUSE).await;
-    }
-
     /// Waits until no session is live.
     pub(crate) async fn emptied(&self) {
         let mut live = self.live.subscribe();
         let _sender_is_ours = live.wait_for(|count| *count == 0).await;
     }
 
+    /// Waits until nothing of an organisation runs, or waits to be reported.
+    pub(crate) async fn emptied_of(&self, org: &Org) {
+        let mut open = self.open.subscribe();
+        while self.with_table(|table| table.has_any_of(org)) {
+            let _sender_is_ours = open.changed().await;
+        }
+    }
+
+    /// Tells the control planes, but that of `origin`, that a session has come or gone: they count on what they heard last.
+    fn note_occupancy(&self, origin: &Origin) {
+        self.parts.orgs.all().iter().filter(|org| !origin.is_of(org)).for_each(|org| org.note_occupancy());
+    }
+
     /// The worker's view of a live session, with the current credentials.
     pub(crate) fn detail(&self, id: &SessionId) -> Option<SessionDetail> {
         let (mut detail, origin) =
-            self.with_table(|table| table.live_entry(id).map(|entry| (entry.detail.clone(), entry.origin)))?;
-        if origin == Origin::Platform
-            && let Some(link) = &self.parts.link
-        {
+            self.with_table(|table| table.live_entry(id).map(|entry| (entry.detail.clone(), entry.origin.clone())))?;
+        if let Some(link) = origin.link() {
             detail.platform_url.clone_from(&link.url);
             if let Some(credentials) = link.cell.current() {
                 detail.worker_id.clone_from(&credentials.worker_id);
@@ -217,12 +217,24 @@ impl Sessions {
         })
     }
 
-    /// The control plane gave the session to somebody else. A local session of that id is nobody else's.
-    pub(crate) fn lease_lost(&self, id: &SessionId) {
-        let ours = self.with_table(|table| table.entry(id).is_some_and(|entry| entry.origin == Origin::Platform));
-        if ours {
+    /// The control plane of `org` wants one of its sessions to end.
+    pub(crate) fn stop_of(&self, org: &Org, id: &SessionId, reason: Option<String>) {
+        if self.is_of(org, id) {
+            self.signal_stop(id, StopCause::Operator { reason });
+        }
+    }
+
+    /// The control plane of `org` gave one of its sessions to somebody else.
+    pub(crate) fn lease_lost(&self, org: &Org, id: &SessionId) {
+        if self.is_of(org, id) {
             self.signal_stop(id, StopCause::LeaseLost);
         }
+    }
+
+    /// Whether the session came from `org`. What another organisation, or somebody on this machine, calls by the same
+    /// id is none of its business.
+    fn is_of(&self, org: &Org, id: &SessionId) -> bool {
+        self.with_table(|table| table.entry(id).is_some_and(|entry| entry.origin.is_of(org)))
     }
 
     fn signal_stop(&self, id: &SessionId, cause: StopCause) -> bool {

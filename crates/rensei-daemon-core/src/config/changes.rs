@@ -8,8 +8,8 @@ use super::model::Config;
 pub struct Changes {
     /// `projects` differ, also in git hints or order alone: take the new ones. Running sessions are not touched.
     pub projects: bool,
-    /// The registration token differs: use the new one from the next registration on.
-    pub token: bool,
+    /// The control plane or the registration token for it differs: talk to the new one, with the new one.
+    pub orchestrator: bool,
     /// Keys that take effect with the next start only, in the order of the reference.
     pub restart_needed: Vec<&'static str>,
 }
@@ -18,18 +18,18 @@ impl Changes {
     /// Whether nothing differs.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        !self.projects && !self.token && self.restart_needed.is_empty()
+        !self.projects && !self.orchestrator && self.restart_needed.is_empty()
     }
 }
 
 /// Compares two configurations.
 #[must_use]
 pub fn changes(old: &Config, new: &Config) -> Changes {
-    let token = |config: &Config| config.orchestrator.as_ref().and_then(|o| o.auth_token.clone());
+    let orchestrator = |config: &Config| config.orchestrator.as_ref().map(|o| (o.url.clone(), o.auth_token.clone()));
     let restart = KEYS.iter().filter(|key| key.applies == Applies::Restart && (key.differs)(old, new));
     Changes {
         projects: old.projects != new.projects,
-        token: token(old) != token(new),
+        orchestrator: orchestrator(old) != orchestrator(new),
         restart_needed: restart.map(|key| key.path).collect(),
     }
 }
@@ -62,11 +62,8 @@ mod tests {
             (BASE.replace("repository: r", "repository: r, git: {sshKey: /k}"), hot.clone()),
             (BASE.replace("repository: r", "repository: r, cloneStrategy: full"), hot.clone()),
             (swapped.to_owned(), hot.clone()),
-            (BASE.replace("authToken: a", "authToken: b"), Changes { token: true, ..Changes::default() }),
-            (
-                BASE.replace("http://h", "http://i"),
-                Changes { restart_needed: vec!["orchestrator.url"], ..Changes::default() },
-            ),
+            (BASE.replace("authToken: a", "authToken: b"), Changes { orchestrator: true, ..Changes::default() }),
+            (BASE.replace("http://h", "http://i"), Changes { orchestrator: true, ..Changes::default() }),
             (
                 BASE.replace("id: p", "id: z").replace("{id: m}", "{id: n}") + "capacity: {maxConcurrentSessions: 1}\n",
                 Changes { restart_needed: vec!["machine.id", "capacity.maxConcurrentSessions"], ..hot },

@@ -208,7 +208,7 @@ pub const KEYS: &[Key] = &[
         kind: "URL: `http://`, `https://` or `file://`",
         default: "required in `orchestrator`",
         meaning: "The control plane. Without `orchestrator`, or with `file://`, the host takes local sessions only.",
-        applies: Applies::Restart,
+        applies: Applies::AtOnce,
         example: "https://platform.example.com",
         differs: orchestrator!(url),
     },

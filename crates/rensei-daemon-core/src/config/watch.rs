@@ -97,11 +97,7 @@ impl ConfigWatcher {
     /// `env` and `defaults` are those of the load.
     #[must_use]
     pub fn new(path: PathBuf, env: BTreeMap<String, String>, defaults: Defaults, config: Config) -> Self {
-        let events = Events::of(&path);
-        let delivered = Arc::new(config);
-        let known = Known { latest: Arc::clone(&delivered), delivered, text: None, complaint: None };
-        let shared = Arc::new(Shared { path, env, defaults, known: Mutex::new(known) });
-        Self { shared, events, due: Some(Instant::now()) }
+        ConfigWriter::new(path, env, defaults, config).watcher()
     }
 
     /// For changes by the host itself.
@@ -137,6 +133,31 @@ impl ConfigWatcher {
 }
 
 impl ConfigWriter {
+    /// Of a host that runs with `config`.
+    pub(crate) fn new(path: PathBuf, env: BTreeMap<String, String>, defaults: Defaults, config: Config) -> Self {
+        let delivered = Arc::new(config);
+        let known = Known { latest: Arc::clone(&delivered), delivered, text: None, complaint: None };
+        Self { shared: Arc::new(Shared { path, env, defaults, known: Mutex::new(known) }) }
+    }
+
+    /// Watches the file from now on. Must be called within a runtime.
+    pub(crate) fn watcher(&self) -> ConfigWatcher {
+        let (shared, events) = (Arc::clone(&self.shared), Events::of(&self.shared.path));
+        ConfigWatcher { shared, events, due: Some(Instant::now()) }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Why the file that is there just now is not used.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        self.shared.known().complaint.clone()
+    }
+
     /// Makes all of `edits` or none. The answer is the configuration that is now on disk; `None`: there was nothing to
     /// change. Memory should follow only after this.
     ///

@@ -5,6 +5,7 @@ use rensei_proto::Secret;
 use rensei_proto::platform::RegisterResponse;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fs, io};
 
 /// Largest cache file that is read.
@@ -15,6 +16,7 @@ const MAX_BYTES: u64 = 64 * 1024;
 pub(crate) struct CredentialCache {
     path: PathBuf,
     orchestrator_url: String,
+    sealed: AtomicBool,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -44,7 +46,13 @@ struct CachedJwt {
 
 impl CredentialCache {
     pub(crate) fn new(path: PathBuf, orchestrator_url: &str) -> Self {
-        Self { path, orchestrator_url: orchestrator_url.trim_end_matches('/').to_owned() }
+        let orchestrator_url = orchestrator_url.trim_end_matches('/').to_owned();
+        Self { path, orchestrator_url, sealed: AtomicBool::new(false) }
+    }
+
+    /// Whether nothing is written any more: somebody removes what is there.
+    pub(crate) fn seal(&self, sealed: bool) {
+        self.sealed.store(sealed, Ordering::Release);
     }
 
     /// The cached identity, if it is usable here. A damaged file is moved aside, never fatal.
@@ -80,6 +88,9 @@ impl CredentialCache {
 
     /// Writes through. A failure costs a registration after the next restart and nothing else, so it is only logged.
     pub(crate) fn store(&self, answer: &RegisterResponse) {
+        if self.sealed.load(Ordering::Acquire) {
+            return;
+        }
         let cached = CachedJwt {
             worker_id: answer.worker_id.clone(),
             runtime_token: answer.runtime_token.clone(),

@@ -2,11 +2,11 @@
 
 use super::mutation;
 use crate::allowlist;
-use crate::config::ConfigWriter;
 use crate::errors::chain;
 use crate::host::Host;
 use crate::lifecycle::Phase;
 use crate::link::{Link, MAX_DELAY, backoff, patience};
+use crate::org::{Org, OrgName};
 use rensei_platform_client::ClientError;
 use rensei_proto::platform::{
     HeartbeatRequest, HeartbeatResponse, HostActivity, HostStatus, MutationFailure, PendingMutation,
@@ -34,8 +34,8 @@ pub(crate) struct Pulse {
 #[derive(Debug)]
 pub(crate) struct HeartbeatLane {
     host: Arc<Host>,
+    org: Arc<Org>,
     link: Arc<Link>,
-    writer: ConfigWriter,
     pulse: Arc<watch::Sender<Pulse>>,
     /// Identity and digest of the allowlist that the control plane has confirmed.
     transmitted: (u64, String),
@@ -44,14 +44,9 @@ pub(crate) struct HeartbeatLane {
 }
 
 impl HeartbeatLane {
-    pub(crate) fn new(
-        host: Arc<Host>,
-        link: Arc<Link>,
-        writer: ConfigWriter,
-        pulse: Arc<watch::Sender<Pulse>>,
-    ) -> Self {
+    pub(crate) fn new(host: Arc<Host>, org: Arc<Org>, link: Arc<Link>, pulse: Arc<watch::Sender<Pulse>>) -> Self {
         let (applied, failures) = (Vec::new(), Vec::new());
-        Self { host, link, writer, pulse, transmitted: Default::default(), applied, failures }
+        Self { host, org, link, pulse, transmitted: Default::default(), applied, failures }
     }
 
     /// Connects, then beats until dropped.
@@ -89,8 +84,8 @@ impl HeartbeatLane {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _changed = self.host.lifecycle.changed_from(phase) => {}
-            () = self.host.beat.notified() => {}
-            () = self.host.sessions.own_slot_freed() => {}
+            () = self.org.beat.notified() => {}
+            () = self.org.occupancy_changed() => {}
         }
     }
 
@@ -98,7 +93,9 @@ impl HeartbeatLane {
         let current = self.link.cell.available().await;
         let identity = current.generation;
         let request = self.compose(identity);
-        self.host.last_beat.note(&self.host, &current.worker_id, &request);
+        if self.org.name == OrgName::MAIN {
+            self.host.last_beat.note(&self.host, &current.worker_id, &request);
+        }
         let link = Arc::clone(&self.link);
         let answer = link
             .call(|credentials| {
@@ -111,9 +108,9 @@ impl HeartbeatLane {
     }
 
     fn compose(&self, identity: u64) -> HeartbeatRequest {
-        let entries = allowlist::entries(&self.host.serving.projects());
+        let entries = self.org.allowlist.entries();
         let digest = allowlist::digest(&entries);
-        let held = self.host.sessions.held();
+        let held = self.host.sessions.held(&self.org);
         let phase = self.host.lifecycle.phase();
         let max = self.host.serving.max_sessions();
         let busy = held.active >= max;
@@ -122,6 +119,7 @@ impl HeartbeatLane {
             active_sessions: None,
             max_sessions: u32::try_from(max).unwrap_or(u32::MAX),
             status: Some(match phase {
+                _ if self.org.is_leaving() => HostActivity::Draining,
                 Phase::Draining { .. } | Phase::Stopping | Phase::Stopped => HostActivity::Draining,
                 Phase::Running if busy => HostActivity::Busy,
                 Phase::Starting | Phase::Running | Phase::Paused => HostActivity::Idle,
@@ -165,7 +163,7 @@ impl HeartbeatLane {
         if self.applied.contains(&mutation.id) || self.failures.iter().any(|f| f.id == mutation.id) {
             return;
         }
-        let outcome = mutation::apply(&self.host, &self.writer, mutation).await;
+        let outcome = mutation::apply(&self.host, &self.org, mutation).await;
         match outcome {
             Ok(()) => self.applied.push(mutation.id.clone()),
             Err(error) => self.failures.push(MutationFailure { id: mutation.id.clone(), error }),

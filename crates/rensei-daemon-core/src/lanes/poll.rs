@@ -2,11 +2,11 @@
 
 use super::heartbeat::Pulse;
 use crate::accept::AcceptError;
-use crate::allowlist;
 use crate::errors::chain;
 use crate::host::Host;
 use crate::lifecycle::Phase;
 use crate::link::{Link, backoff, patience};
+use crate::org::Org;
 use rensei_platform_client::ClientError;
 use rensei_proto::SessionId;
 use rensei_proto::platform::{ClaimRequest, NackRequest, PollItem, PollResponse};
@@ -26,6 +26,7 @@ const NACK_TRIES: usize = 4;
 #[derive(Debug)]
 pub(crate) struct PollLane {
     pub(crate) host: Arc<Host>,
+    pub(crate) org: Arc<Org>,
     pub(crate) link: Arc<Link>,
     pub(crate) pulse: watch::Receiver<Pulse>,
 }
@@ -106,6 +107,7 @@ impl PollLane {
     /// Waits for an identity, a confirmed first beat, the running phase and a free slot, all at once.
     async fn until_work_is_wanted(&mut self) {
         loop {
+            self.org.in_force().await;
             self.link.cell.available().await;
             if self.pulse.wait_for(|pulse| pulse.resumed && !pulse.suspended).await.is_err() {
                 std::future::pending::<()>().await;
@@ -113,6 +115,7 @@ impl PollLane {
             self.host.lifecycle.wait_for(|phase| *phase == Phase::Running).await;
             self.host.sessions.free_slot().await;
             let still = self.host.lifecycle.phase() == Phase::Running
+                && !self.org.is_leaving()
                 && !self.pulse.borrow().suspended
                 && self.host.sessions.has_free_slot();
             if still {
@@ -164,17 +167,16 @@ impl PollLane {
 
     fn accept(&self, item: &PollItem, raw: Box<RawValue>, taken: &mut Taken) {
         let named = [item.repository.as_str(), item.project_name.as_str()];
-        let projects = self.host.serving.projects();
-        let project = named.iter().find_map(|value| allowlist::find(&projects, value));
-        let repository = match project {
+        let project = named.iter().find_map(|value| self.org.allowlist.find(value));
+        let repository = match &project {
             Some(project) => project.repository.clone(),
             None => named.into_iter().find(|value| !value.is_empty()).unwrap_or_default().to_owned(),
         };
         let mut detail = item.detail();
         detail.repository.clone_from(&repository);
-        detail.project_name = project.map_or_else(|| item.project_name.clone(), |project| project.id.clone());
+        detail.project_name = project.map_or_else(|| item.project_name.clone(), |project| project.id);
         tracing::info!(event = "claimed", sessionId = %item.session_id, attempt = item.attempt, "claimed");
-        match self.host.accept_polled(item.spec(&repository), detail) {
+        match self.host.accept_polled(&self.org, item.spec(&repository), detail) {
             Ok(_handle) => taken.accepted = true,
             Err(error) => {
                 taken.trouble |= error.is_trouble();
@@ -186,11 +188,11 @@ impl PollLane {
     fn refuse(&self, item: &PollItem, raw: Box<RawValue>, error: &AcceptError) {
         tracing::warn!(session_id = %item.session_id, error = chain(error), "session refused");
         if matches!(error, AcceptError::Duplicate { .. }) {
-            if self.host.sessions.last_attempt(&item.session_id) == Some(item.attempt) {
+            if self.host.sessions.last_attempt(&self.org, &item.session_id) == Some(item.attempt) {
                 // The same claim delivered twice: the session runs, or has run, as it should.
                 return;
             }
-            self.host.sessions.lease_lost(&item.session_id);
+            self.host.sessions.lease_lost(&self.org, &item.session_id);
         }
         self.give_back(Refused {
             id: item.session_id.clone(),

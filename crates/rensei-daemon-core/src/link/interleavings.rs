@@ -179,7 +179,7 @@ async fn play(events: Vec<(u64, Event)>) -> Result<(), TestCaseError> {
         cache: CredentialCache::new("/dev/null/daemon.jwt".into(), "http://h"),
         url: "http://h".to_owned(),
         registration_token: Secret::from("rsp_live_x"),
-        request: RegisterRequest::default(),
+        profile: Profile::default(),
     }));
     link.connect().await;
     world.plane().registrations.clear();

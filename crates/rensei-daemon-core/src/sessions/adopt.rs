@@ -12,10 +12,11 @@
 //! Nothing is signalled by a pid alone: a pid may be somebody else's by now.
 
 use super::monitor::{Ended, Monitor, Watched, conclude, forget, kill_marked, wind_up};
-use super::record::{self, Record};
+use super::record::{self, Record, Sender};
 use super::table::Entry;
-use super::{MARKER, Sessions, monitor};
+use super::{MARKER, Origin, Sessions, monitor};
 use crate::errors::chain;
+use crate::org::OrgName;
 use rensei_process::{ProcessIdentity, find_by_env};
 use rensei_proto::SessionId;
 use rensei_proto::control::SessionState;
@@ -70,7 +71,7 @@ async fn surviving(sessions: &Sessions, id: &SessionId, recorded: Option<&Proces
 }
 
 async fn take_over_ended(sessions: &Arc<Sessions>, record: Record) {
-    if record.view.reported || sessions.parts.link.is_none() {
+    if record.view.reported || origin(sessions, &record).link().is_none() {
         let forgotten = sessions.with_table(|table| table.remember(record.view, record.detail.attempt));
         forget(sessions, forgotten).await;
         return;
@@ -93,8 +94,19 @@ fn supervise(sessions: &Arc<Sessions>, mut record: Record, identity: ProcessIden
     }
 }
 
+/// Who sent it. A name that cannot be one is nobody's whom we could tell.
+fn origin(sessions: &Sessions, record: &Record) -> Origin {
+    match (record.origin, OrgName::of(record.view.organization.as_deref())) {
+        (Sender::Platform, Some(name)) => {
+            Origin::Platform(sessions.parts.orgs.of_record(&name, record.control_plane.as_deref()))
+        }
+        (Sender::Platform, None) | (Sender::Local, _) => Origin::Local,
+    }
+}
+
 fn insert(sessions: &Sessions, record: Record) {
-    let mut entry = Entry::new(record.view, record.detail, record.origin);
+    let origin = origin(sessions, &record);
+    let mut entry = Entry::new(record.view, record.detail, origin);
     entry.max_duration_seconds = record.max_duration_seconds;
     sessions.with_table(|table| table.insert(entry));
 }

@@ -30,10 +30,6 @@ pub(crate) struct EnvironmentParts {
     pub(crate) base: BTreeMap<String, String>,
     /// Where workers reach the control API.
     pub(crate) control_url: String,
-    /// Control plane; empty for none.
-    pub(crate) orchestrator_url: String,
-    /// The daemon's own credentials. A variable that holds one stays with the daemon, whatever its name.
-    pub(crate) secrets: Vec<Secret>,
 }
 
 /// What belongs to one session.
@@ -44,6 +40,10 @@ pub(super) struct SessionVariables<'a> {
     pub(super) project_id: &'a str,
     pub(super) worker_id: &'a str,
     pub(super) directory: &'a Path,
+    /// Control plane; empty for none.
+    pub(super) orchestrator_url: &'a str,
+    /// The daemon's own credentials. A variable that holds one stays with the daemon, whatever its name.
+    pub(super) secrets: &'a [Secret],
 }
 
 /// First variable of `env` that cannot be one.
@@ -70,7 +70,7 @@ pub(crate) fn holds(value: &str, secrets: &[Secret]) -> bool {
 
 /// The complete environment: inherited, base, the session's own, and last the variables that nobody can override.
 pub(super) fn compose(parts: &EnvironmentParts, session: SessionVariables<'_>) -> BTreeMap<OsString, OsString> {
-    let inherited = parts.inherited.iter().filter(|(name, value)| !is_withheld(name) && !holds(value, &parts.secrets));
+    let inherited = parts.inherited.iter().filter(|(name, value)| !is_withheld(name) && !holds(value, session.secrets));
     let mut env: BTreeMap<OsString, OsString> = inherited
         .chain(&parts.base)
         .chain(&session.spec.env)
@@ -82,7 +82,7 @@ pub(super) fn compose(parts: &EnvironmentParts, session: SessionVariables<'_>) -
         ("REF", session.spec.r#ref.as_str().into()),
         ("PROJECT_ID", session.project_id.into()),
         ("WORKER_ID", session.worker_id.into()),
-        ("ORCHESTRATOR_URL", parts.orchestrator_url.as_str().into()),
+        ("ORCHESTRATOR_URL", session.orchestrator_url.into()),
         ("DAEMON_URL", parts.control_url.as_str().into()),
         ("SESSION_DIR", session.directory.into()),
     ];
@@ -119,8 +119,6 @@ mod tests {
             ]),
             base: map(&[("A", "base"), ("B", "base")]),
             control_url: "http://127.0.0.1:1".to_owned(),
-            orchestrator_url: String::new(),
-            secrets: vec![Secret::from("by_value")],
         };
         let spec = SessionSpec {
             session_id: SessionId::parse("s1").unwrap(),
@@ -138,6 +136,8 @@ mod tests {
                 project_id: "p",
                 worker_id: "w",
                 directory: Path::new("/s"),
+                orchestrator_url: "",
+                secrets: &[Secret::from("by_value")],
             },
         );
         let get = |name: &str| env.get(&OsString::from(name)).and_then(|v| v.to_str());

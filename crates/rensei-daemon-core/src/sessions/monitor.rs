@@ -118,7 +118,7 @@ impl Monitor {
         Self {
             sessions: Arc::clone(sessions),
             id: entry.view.session_id.clone(),
-            origin: entry.origin,
+            origin: entry.origin.clone(),
             stop: entry.stop_requests(),
             limit: entry.max_duration_seconds.map(Duration::from_secs),
         }
@@ -127,9 +127,9 @@ impl Monitor {
     /// Runs to the very end: process gone, leftovers gone, end reported, workarea back, record final.
     pub(super) async fn run(mut self, mut process: Watched) {
         self.note_process(process.identity());
-        let announced = (self.origin == Origin::Platform).then(|| {
+        let announced = self.origin.org().cloned().map(|org| {
             let (sessions, id) = (Arc::clone(&self.sessions), self.id.clone());
-            tokio::spawn(async move { report::announce_running(&sessions, &id).await })
+            tokio::spawn(async move { report::announce_running(&sessions, &org, &id).await })
         });
         let ended = self.supervise(&mut process).await;
         if let Some(task) = announced {
@@ -237,7 +237,7 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
     let tail = if left.is_none() && !ended.end.is_some_and(End::success) { tail(sessions, id) } else { Vec::new() };
     let ended_view = sessions.with_table(|table| {
         let entry = table.entry_mut(id)?;
-        let origin = entry.origin;
+        let origin = entry.origin.clone();
         let outcome = left.unwrap_or_else(|| report::derived_outcome(entry, ended, tail));
         // After a lost lease the session is somebody else's: whatever is said of it here would be wrong.
         let lost = matches!(ended.cause, Some(StopCause::LeaseLost));
@@ -247,14 +247,12 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
         view.exit_code = ended.end.and_then(End::code);
         view.signal = ended.end.and_then(End::signal);
         view.reason = if view.state == SessionState::Completed { None } else { ended.reason() };
-        view.reported = origin == Origin::Local || lost || outcome.reported;
+        view.reported = origin.is_local() || lost || outcome.reported;
         view.outcome = Some(outcome);
         Some((view.clone(), origin, entry.detail.provider().to_owned()))
     });
     let Some((view, origin, runtime)) = ended_view else { return };
-    if origin == Origin::Local && sessions.live_count() + 1 >= sessions.parts.serving.max_sessions() {
-        sessions.own_slot.notify_one();
-    }
+    sessions.note_occupancy(&origin);
     note_end(sessions, &view);
     tracing::info!(event = "session-completed", session_id = %id, result = %view.state, "session ended");
     if let Some(succeeded) = ended.lesson(view.state) {

@@ -5,7 +5,7 @@
 //! torn one, which is ignored: what is true is the last whole line. Nothing waits for the disk: the journal speaks of
 //! processes, and those do not survive a loss of power either.
 
-use super::{Origin, table::Entry};
+use super::table::Entry;
 use rensei_process::{ProcessIdentity, open_child_file};
 use rensei_proto::control::SessionView;
 use rensei_proto::outcome::{OUTCOME_FILE, Outcome, STOP_FILE, StopNotice};
@@ -38,7 +38,10 @@ enum Line<'a> {
         version: u32,
         view: Cow<'a, SessionView>,
         detail: Cow<'a, SessionDetail>,
-        origin: Origin,
+        origin: Sender,
+        /// The control plane that sent it; its organisation is in `view`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        control_plane: Option<Cow<'a, str>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_duration_seconds: Option<u64>,
     },
@@ -48,12 +51,22 @@ enum Line<'a> {
     Ended { view: Cow<'a, SessionView> },
 }
 
+/// Who sent a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Sender {
+    Platform,
+    Local,
+}
+
 /// What a journal says in the end.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) view: SessionView,
     pub(super) detail: SessionDetail,
-    pub(super) origin: Origin,
+    pub(super) origin: Sender,
+    /// Absent for local sessions, and in records of older daemons.
+    pub(super) control_plane: Option<String>,
     /// The worker's process; absent until it was started.
     pub(super) process: Option<ProcessIdentity>,
     pub(super) max_duration_seconds: Option<u64>,
@@ -65,7 +78,8 @@ pub(super) fn begin(directory: &Path, entry: &Entry) -> io::Result<()> {
         version: VERSION,
         view: Cow::Borrowed(&entry.view),
         detail: Cow::Borrowed(&entry.detail),
-        origin: entry.origin,
+        origin: if entry.origin.is_local() { Sender::Local } else { Sender::Platform },
+        control_plane: entry.origin.link().map(|link| Cow::Borrowed(link.url.as_str())),
         max_duration_seconds: entry.max_duration_seconds,
     };
     append(directory, &line)
@@ -104,13 +118,16 @@ impl Record {
 
     fn after(record: Option<Self>, line: Line<'_>) -> Option<Self> {
         match (record, line) {
-            (_, Line::Accepted { version: VERSION, view, detail, origin, max_duration_seconds }) => Some(Self {
-                view: view.into_owned(),
-                detail: detail.into_owned(),
-                origin,
-                process: None,
-                max_duration_seconds,
-            }),
+            (_, Line::Accepted { version: VERSION, view, detail, origin, control_plane, max_duration_seconds }) => {
+                Some(Self {
+                    view: view.into_owned(),
+                    detail: detail.into_owned(),
+                    origin,
+                    control_plane: control_plane.map(Cow::into_owned),
+                    process: None,
+                    max_duration_seconds,
+                })
+            }
             (record, Line::Accepted { .. }) => record,
             (Some(record), Line::Started { process }) => Some(Self { process: Some(process.into_owned()), ..record }),
             (Some(record), Line::Ended { view }) => Some(Self { view: view.into_owned(), ..record }),

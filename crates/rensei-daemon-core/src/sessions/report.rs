@@ -3,16 +3,18 @@
 //! A worker reports its own end. The daemon reports for those that cannot: a worker that died, one that lost its
 //! connection, or a program that knows nothing of control planes.
 
+use super::Sessions;
 use super::monitor::Ended;
 use super::table::{Entry, StopCause};
-use super::{Origin, Sessions};
 use crate::errors::chain;
 use crate::link::{Link, MAX_DELAY, backoff, patience};
+use crate::org::Org;
 use rensei_platform_client::ClientError;
 use rensei_process::End;
 use rensei_proto::outcome::{Outcome, SessionResult};
 use rensei_proto::platform::{CompletionRequest, StatusError, StatusRequest};
 use rensei_proto::{SessionId, SessionStatus};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Times that the control plane must say that it does not know a session before that is believed: a proxy whose control
@@ -24,15 +26,15 @@ const ANNOUNCE_AFTER: Duration = Duration::from_millis(10);
 
 /// Tells that the session runs, until the control plane has heard it: a claim that nobody says to run goes back to the
 /// queue. Ends with the session at the latest.
-pub(super) async fn announce_running(sessions: &Sessions, id: &SessionId) {
+pub(super) async fn announce_running(sessions: &Sessions, org: &Org, id: &SessionId) {
     tokio::time::sleep(ANNOUNCE_AFTER).await;
-    let Some(link) = &sessions.parts.link else { return };
+    let Some(link) = org.link() else { return };
     let Some(attempt) = sessions.attempt(id) else { return };
     let running = |worker_id: &str| StatusRequest::new(worker_id, SessionStatus::Running, attempt);
     if let Err(error) = until_heard(link, id, running).await
         && is_lease_lost(&error)
     {
-        sessions.lease_lost(id);
+        sessions.lease_lost(org, id);
     }
 }
 
@@ -42,8 +44,8 @@ pub(super) async fn announce_running(sessions: &Sessions, id: &SessionId) {
 /// True when there was something to report.
 pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) -> bool {
     let Some(view) = sessions.view(id).filter(|view| !view.reported) else { return false };
-    let (Some(link), Some(outcome)) = (&sessions.parts.link, &view.outcome) else { return false };
-    let Some(attempt) = sessions.attempt(id) else { return false };
+    let Some((origin, attempt)) = sessions.sender(id) else { return false };
+    let (Some(link), Some(outcome)) = (origin.link(), &view.outcome) else { return false };
     complete(link, id, attempt, outcome).await;
     deliver(link, id, attempt, outcome).await;
     sessions.with_table(|table| {
@@ -55,7 +57,7 @@ pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) -> bool {
 }
 
 /// Brings the end across: whole, or bare when the control plane does not like something in it.
-async fn deliver(link: &Link, id: &SessionId, attempt: Option<u64>, outcome: &Outcome) {
+async fn deliver(link: &Arc<Link>, id: &SessionId, attempt: Option<u64>, outcome: &Outcome) {
     let Err(error) = until_heard(link, id, |worker_id| request(worker_id, attempt, outcome)).await else { return };
     if error.is_moot() {
         tracing::info!(session_id = %id, error = chain(&error), "end of session was known already");
@@ -69,7 +71,7 @@ async fn deliver(link: &Link, id: &SessionId, attempt: Option<u64>, outcome: &Ou
 }
 
 /// Passes the worker's summary on, once: it is for people, and the status does not wait for it.
-async fn complete(link: &Link, id: &SessionId, attempt: Option<u64>, outcome: &Outcome) {
+async fn complete(link: &Arc<Link>, id: &SessionId, attempt: Option<u64>, outcome: &Outcome) {
     let Some(summary) = outcome.summary.as_ref().filter(|summary| !summary.trim().is_empty()) else { return };
     let sent = link
         .call(|credentials| {
@@ -84,7 +86,11 @@ async fn complete(link: &Link, id: &SessionId, attempt: Option<u64>, outcome: &O
 }
 
 /// Sends a status until it is answered with anything but an outage.
-async fn until_heard(link: &Link, id: &SessionId, request: impl Fn(&str) -> StatusRequest) -> Result<(), ClientError> {
+async fn until_heard(
+    link: &Arc<Link>,
+    id: &SessionId,
+    request: impl Fn(&str) -> StatusRequest,
+) -> Result<(), ClientError> {
     let mut delays = backoff();
     let mut unknown = 0;
     loop {
@@ -109,7 +115,7 @@ fn is_lease_lost(error: &ClientError) -> bool {
     matches!(error, ClientError::Status { body, .. } if body.code.as_deref() == Some(ErrorBody::LEASE_LOST))
 }
 
-async fn send(link: &Link, id: &SessionId, request: &impl Fn(&str) -> StatusRequest) -> Result<(), ClientError> {
+async fn send(link: &Arc<Link>, id: &SessionId, request: &impl Fn(&str) -> StatusRequest) -> Result<(), ClientError> {
     link.call(|credentials| {
         let request = request(&credentials.worker_id);
         async move { link.client.status(&credentials.token, id.as_str(), &request).await }
@@ -158,6 +164,6 @@ pub(super) fn derived_outcome(entry: &Entry, ended: &Ended, output_tail: Vec<Str
         },
         started_at: entry.view.accepted_at.parse::<jiff::Timestamp>().map_or(now, jiff::Timestamp::as_millisecond),
         finished_at: now,
-        reported: entry.origin == Origin::Local,
+        reported: entry.origin.is_local(),
     }
 }

@@ -6,7 +6,6 @@ use super::record::OUTPUT_FILE;
 use super::table::Entry;
 use super::{MARKER, Origin, Sessions, record};
 use crate::accept::AcceptError;
-use crate::allowlist;
 use crate::config::Project;
 use crate::events::SessionEvent;
 use crate::hook::WorkerEnvironment;
@@ -51,7 +50,13 @@ fn reserve(
     if let Some(name) = invalid_name(&spec.env) {
         return Err(AcceptError::InvalidEnv { name: name.escape_debug().to_string() });
     }
-    let projects = parts.serving.projects();
+    // Work of this machine itself is for what the main organisation serves.
+    let main = parts.orgs.main();
+    let org = origin.org().unwrap_or(&main);
+    if org.is_leaving() {
+        return Err(AcceptError::Leaving { file: org.name.to_string() });
+    }
+    let allowlist = Arc::clone(&org.allowlist);
     sessions.with_table(|table| {
         // Read under the lock: a stop that comes later finds this session in the table.
         let phase = parts.lifecycle.phase();
@@ -59,16 +64,17 @@ fn reserve(
             return Err(AcceptError::NotRunning { state: phase.name() });
         }
         table.check_admission(&spec.session_id, detail.attempt, parts.serving.max_sessions())?;
-        let project = allowlist::find(&projects, &spec.repository)
+        let project = allowlist
+            .find(&spec.repository)
             .ok_or_else(|| AcceptError::NotAllowed { repository: spec.repository.clone() })?;
         detail.repository.clone_from(&project.repository);
         detail.project_name.clone_from(&project.id);
         detail.auth_token = None;
-        detail.git = git_access(project);
-        let mut entry = Entry::new(first_view(&detail, project), detail, origin);
+        detail.git = git_access(&project);
+        let mut entry = Entry::new(first_view(&detail, &project, &origin), detail, origin);
         entry.max_duration_seconds = spec.max_duration_seconds.filter(|seconds| *seconds > 0);
         table.insert(entry);
-        Ok(project.clone())
+        Ok(project)
     })
 }
 
@@ -79,12 +85,13 @@ fn git_access(project: &Project) -> Option<GitAccess> {
     said.then(|| GitAccess { credential_helper: hints.credential_helper.clone(), ssh_key: hints.ssh_key.clone() })
 }
 
-fn first_view(detail: &SessionDetail, project: &Project) -> SessionView {
+fn first_view(detail: &SessionDetail, project: &Project, origin: &Origin) -> SessionView {
     SessionView {
         session_id: detail.session_id.clone(),
         state: SessionState::Starting,
         pid: 0,
         project_id: project.id.clone(),
+        organization: origin.org().and_then(|org| org.name.slug()).map(str::to_owned),
         // Shown to people and in lists; the worker gets the real one with its detail.
         repository: rensei_workarea::redact(&project.repository),
         r#ref: detail.r#ref.clone(),
@@ -105,13 +112,17 @@ fn start(sessions: &Sessions, spec: &SessionSpec, project: &Project) -> Result<G
     let id = &spec.session_id;
     let directory = sessions.directory(id);
     let output = prepare(sessions, id).map_err(AcceptError::Prepare)?;
-    let current = parts.link.as_ref().and_then(|link| link.cell.current());
+    let org = sessions.with_table(|table| table.entry(id).and_then(|entry| entry.origin.org().cloned()));
+    let org = org.unwrap_or_else(|| parts.orgs.main());
+    let current = org.link().and_then(|link| link.cell.current());
     let env = compose(
         &parts.environment,
         SessionVariables {
             spec,
             repository: &rensei_workarea::redact(&project.repository),
             project_id: &project.id,
+            orchestrator_url: &org.orchestrator_url,
+            secrets: &parts.orgs.secrets(),
             worker_id: current.as_ref().map_or("", |credentials| credentials.worker_id.as_str()),
             directory: &directory,
         },
@@ -152,15 +163,16 @@ fn commit(sessions: &Arc<Sessions>, spec: SessionSpec, child: GroupChild, begun:
     let id = &spec.session_id;
     let took = begun.elapsed();
     let pid = child.pid();
-    let (handle, monitor) = sessions.with_table(|table| {
+    let (handle, monitor, origin) = sessions.with_table(|table| {
         let entry = table.entry_mut(id).expect("a reservation is only removed by its own start or monitor");
         entry.view.pid = pid;
         entry.view.state = SessionState::Running;
-        (entry.handle(), Monitor::of(sessions, entry))
+        (entry.handle(), Monitor::of(sessions, entry), entry.origin.clone())
     });
     tracing::info!(event = "session-accepted", session_id = %id, pid, "session started");
     // The worker runs by now, so this costs its start nothing.
     record_decision(sessions, id, took);
+    sessions.note_occupancy(&origin);
     sessions.parts.events.publish(SessionEvent::Started { handle: handle.clone(), spec });
     supervise(sessions, monitor, Watched::Child(child));
     handle

@@ -2,6 +2,7 @@
 
 use super::{FORGET_BATCH, KEPT_SESSIONS, Origin};
 use crate::accept::AcceptError;
+use crate::org::Org;
 use rensei_proto::control::{SessionHandle, SessionState, SessionView};
 use rensei_proto::outcome::StopNotice;
 use rensei_proto::platform::HeldSession;
@@ -119,6 +120,16 @@ impl Table {
         self.live().count()
     }
 
+    /// Those whose end is not wound up.
+    pub(crate) fn open_count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether one of them came from `org`.
+    pub(crate) fn has_any_of(&self, org: &Org) -> bool {
+        self.entries.values().any(|entry| entry.origin.is_of(org))
+    }
+
     pub(crate) fn entry(&self, id: &SessionId) -> Option<&Entry> {
         self.entries.get(id)
     }
@@ -178,10 +189,13 @@ impl Table {
         self.ended.iter().rev().find(|ended| ended.view.session_id == *id)
     }
 
-    /// Fencing number under which a session runs here, or ran last.
-    pub(crate) fn attempt(&self, id: &SessionId) -> Option<Option<u64>> {
-        let live = self.entries.get(id).map(|entry| entry.detail.attempt);
-        live.or_else(|| self.ended_entry(id).map(|ended| ended.attempt))
+    /// Fencing number under which a session of `org` runs here, or ran last.
+    pub(crate) fn attempt(&self, org: &Org, id: &SessionId) -> Option<Option<u64>> {
+        if let Some(entry) = self.entries.get(id) {
+            return entry.origin.is_of(org).then_some(entry.detail.attempt);
+        }
+        let of_org = |ended: &&Ended| ended.view.organization.as_deref() == org.name.slug();
+        self.ended_entry(id).filter(of_org).map(|ended| ended.attempt)
     }
 
     pub(crate) fn views(&self) -> Vec<SessionView> {
@@ -202,10 +216,10 @@ impl Table {
         live.into_iter().map(Entry::handle).collect()
     }
 
-    /// Live sessions of the control plane, with their fencing numbers.
-    pub(crate) fn held(&self) -> Vec<HeldSession> {
-        let of_platform = self.entries.values().filter(|entry| entry.origin == Origin::Platform);
-        of_platform
+    /// Sessions of an organisation that are not wound up, with their fencing numbers.
+    pub(crate) fn held(&self, org: &Org) -> Vec<HeldSession> {
+        let of_org = self.entries.values().filter(|entry| entry.origin.is_of(org));
+        of_org
             .map(|entry| HeldSession { session_id: entry.view.session_id.to_string(), attempt: entry.detail.attempt })
             .collect()
     }

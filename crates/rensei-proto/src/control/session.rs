@@ -147,6 +147,9 @@ pub struct SessionView {
     /// Allowlisted project.
     #[serde(default)]
     pub project_id: String,
+    /// Organisation that sent it; absent for that of `daemon.yaml` and for local sessions. *Extension.*
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
     /// Configured repository.
     #[serde(default)]
     pub repository: String,

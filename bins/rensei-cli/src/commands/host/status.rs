@@ -81,9 +81,8 @@ pub(super) fn next_step(registration: &Registration) -> Option<String> {
             Some(format!("the daemon keeps trying; see whether a control plane answers: `{look}`"))
         }
         RegistrationState::Refused => Some(
-            "set `orchestrator.authToken` to a registration token; a host that was refused takes it up at once, one that \
-             had no usable token at its start needs another start; `rensei platform init`, \
-             where the control plane runs, prints one"
+            "set `orchestrator.authToken` to a registration token; the host takes it up at once; \
+             `rensei platform init`, where the control plane runs, prints one"
                 .to_owned(),
         ),
     }

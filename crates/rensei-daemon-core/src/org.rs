@@ -1,0 +1,102 @@
+//! An organisation that the host works for: its control plane, its identity there, and what it may run here.
+//!
+//! `daemon.yaml` is the first one; each `daemon-<org>.yaml` beside it is another. All of them are this one type, and
+//! nothing of one is known to another: each has its own [`Link`] with token, identity and cache, its own lanes, and its
+//! own list of projects. They share the capacity of the host.
+
+mod connector;
+mod name;
+mod registry;
+mod serve;
+
+pub(crate) use connector::Connector;
+pub(crate) use name::OrgName;
+pub(crate) use registry::Orgs;
+pub(crate) use serve::serve_all;
+
+use crate::allowlist::Allowlist;
+use crate::config::ConfigWriter;
+use crate::link::Link;
+use rensei_proto::control::Registration;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// Shortest time between two beats because of sessions of others alone.
+const OCCUPANCY_PAUSE: Duration = Duration::from_millis(100);
+
+/// One organisation at one control plane. An organisation that moves to another control plane is another one: sessions
+/// hold on to the one that they came from.
+#[derive(Debug)]
+pub(crate) struct Org {
+    pub(crate) name: OrgName,
+    /// Its file.
+    pub(crate) file: ConfigWriter,
+    /// Its control plane, as its workers hear of it; empty for none.
+    pub(crate) orchestrator_url: String,
+    /// What it may run.
+    pub(crate) allowlist: Arc<Allowlist>,
+    connection: Connection,
+    /// Its control plane should hear of the host at once.
+    pub(crate) beat: Notify,
+    /// Sessions of others have come or gone.
+    occupancy: Notify,
+    /// Nothing new is taken; what runs is reported.
+    leaving: watch::Sender<bool>,
+}
+
+/// How the host reaches a control plane.
+#[derive(Debug)]
+enum Connection {
+    Link(Arc<Link>),
+    /// Not at all, and why.
+    None(Registration),
+}
+
+impl Org {
+    /// The link to its control plane; none without one.
+    pub(crate) const fn link(&self) -> Option<&Arc<Link>> {
+        match &self.connection {
+            Connection::Link(link) => Some(link),
+            Connection::None(_) => None,
+        }
+    }
+
+    /// How registration stands.
+    pub(crate) fn registration(&self) -> Registration {
+        match &self.connection {
+            Connection::Link(link) => link.registration(),
+            Connection::None(registration) => registration.clone(),
+        }
+    }
+
+    /// Whether the host no longer works for it, but still has sessions of it.
+    pub(crate) fn is_leaving(&self) -> bool {
+        *self.leaving.borrow()
+    }
+
+    /// Waits until the host works for it, if it does not.
+    pub(crate) async fn in_force(&self) {
+        let mut leaving = self.leaving.subscribe();
+        let _sender_is_ours = leaving.wait_for(|leaving| !leaving).await;
+    }
+
+    fn set_leaving(&self, leaving: bool) {
+        self.leaving.send_replace(leaving);
+        if let Some(link) = self.link() {
+            link.cache.seal(leaving);
+        }
+        self.beat.notify_one();
+    }
+
+    /// The control plane counts on what it heard last, and other sessions than its own have come or gone.
+    pub(crate) fn note_occupancy(&self) {
+        self.occupancy.notify_one();
+    }
+
+    /// Waits for that, and a moment longer, so that many of them are told of at once.
+    pub(crate) async fn occupancy_changed(&self) {
+        self.occupancy.notified().await;
+        tokio::time::sleep(OCCUPANCY_PAUSE).await;
+    }
+}

@@ -1,0 +1,166 @@
+//! All organisations of the host.
+
+use super::connector::normal;
+use super::{Connector, Org, OrgName};
+use crate::config::{Config, ConfigWriter};
+use crate::errors::chain;
+use rensei_platform_client::ClientError;
+use rensei_proto::Secret;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Those that the host works for, and those that still have sessions here.
+#[derive(Debug)]
+pub(crate) struct Orgs {
+    connector: Connector,
+    /// The first one is the main one that is in force.
+    list: watch::Sender<Vec<Arc<Org>>>,
+}
+
+impl Orgs {
+    /// With the main organisation, whose file says `config`.
+    ///
+    /// # Errors
+    /// [`ClientError`] for a control plane that cannot be one.
+    pub(crate) fn new(connector: Connector, file: &ConfigWriter, config: &Config) -> Result<Self, ClientError> {
+        let main = connector.connect(&OrgName::MAIN, file, config)?;
+        Ok(Self { connector, list: watch::Sender::new(vec![Arc::new(main)]) })
+    }
+
+    /// The main one.
+    pub(crate) fn main(&self) -> Arc<Org> {
+        Arc::clone(&self.list.borrow()[0])
+    }
+
+    /// The main one first.
+    pub(crate) fn all(&self) -> Vec<Arc<Org>> {
+        self.list.borrow().clone()
+    }
+
+    /// Wakes when one comes or goes.
+    pub(crate) fn changes(&self) -> watch::Receiver<Vec<Arc<Org>>> {
+        self.list.subscribe()
+    }
+
+    /// What nobody but the host may have.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        self.all().iter().filter_map(|org| org.link().map(|link| link.registration_token())).collect()
+    }
+
+    /// Takes in what `file` says by now.
+    pub(crate) fn apply(&self, name: &OrgName, file: &ConfigWriter, config: &Config) {
+        self.list.send_if_modified(|list| self.apply_to(list, name, file, config));
+    }
+
+    /// True when the list is another one then.
+    fn apply_to(&self, list: &mut Vec<Arc<Org>>, name: &OrgName, file: &ConfigWriter, config: &Config) -> bool {
+        let in_force = list.iter().position(|org| org.name == *name && !org.is_leaving());
+        let target = self.connector.target(config);
+        let same = target.and_then(|target| list.iter().position(|org| org.is_at(name, &target.url)));
+        match (same, in_force) {
+            (Some(same), Some(in_force)) if same == in_force => {
+                list[same].update(config);
+                false
+            }
+            // What was given up comes back, with its identity and what still runs.
+            (Some(same), _) => {
+                let org = list.remove(same);
+                org.update(config);
+                org.set_leaving(false);
+                self.put(list, in_force.map(|at| if same < at { at - 1 } else { at }), org);
+                true
+            }
+            (None, _) => match self.connector.connect(name, file, config) {
+                Ok(org) => {
+                    self.put(list, in_force, Arc::new(org));
+                    true
+                }
+                Err(error) => {
+                    tracing::error!(org = %name, error = chain(&error), "going on with the last good configuration");
+                    false
+                }
+            },
+        }
+    }
+
+    /// Puts `org` into force, in the place of the one that was.
+    fn put(&self, list: &mut Vec<Arc<Org>>, in_force: Option<usize>, org: Arc<Org>) {
+        tracing::info!(event = "organization", org = %org.name, url = org.orchestrator_url, "working for an organisation");
+        match in_force {
+            Some(at) => {
+                let old = std::mem::replace(&mut list[at], org);
+                retire(list, old);
+            }
+            None => list.push(org),
+        }
+    }
+
+    #[expect(dead_code, reason = "called as soon as files of further organisations are watched")]
+    /// The organisation is no longer worked for. What runs goes on and is reported.
+    pub(crate) fn leave(&self, name: &OrgName) {
+        self.list.send_if_modified(|list| {
+            let in_force = list.iter().position(|org| org.name == *name && !org.is_leaving());
+            let Some(at) = in_force.filter(|_| *name != OrgName::MAIN) else { return false };
+            tracing::info!(event = "organization", org = %name, "an organisation is no longer worked for");
+            let old = list.remove(at);
+            retire(list, old);
+            true
+        });
+    }
+
+    /// Lets go of one that is leaving. False when it is in force again.
+    pub(super) fn forget(&self, org: &Arc<Org>) -> bool {
+        self.list.send_if_modified(|list| {
+            let leaving = org.is_leaving();
+            list.retain(|known| !leaving || !Arc::ptr_eq(known, org));
+            leaving
+        })
+    }
+
+    /// Whose session it is that a record of an earlier daemon tells of: the organisation of that name, as long as it is
+    /// at the same control plane. What is reported, and with whose credentials, depends on it.
+    pub(crate) fn of_record(&self, name: &OrgName, control_plane: Option<&str>) -> Arc<Org> {
+        let fits = |org: &Arc<Org>| match control_plane {
+            None => org.name == *name,
+            Some(url) => org.is_at(name, url),
+        };
+        if let Some(known) = self.list.borrow().iter().find(|org| fits(org)) {
+            return Arc::clone(known);
+        }
+        let file = self.main().file.clone();
+        let org = Arc::new(self.connector.departed(name, &file, control_plane.unwrap_or_default()));
+        org.set_leaving(true);
+        if org.link().is_some() {
+            self.list.send_modify(|list| list.push(Arc::clone(&org)));
+        }
+        org
+    }
+}
+
+/// Keeps one that is not in force any more for as long as something can be said in its name.
+fn retire(list: &mut Vec<Arc<Org>>, old: Arc<Org>) {
+    old.set_leaving(true);
+    if old.link().is_some() {
+        list.push(old);
+    }
+}
+
+impl Org {
+    /// Whether it is the organisation `name` at the control plane `url`.
+    fn is_at(&self, name: &OrgName, url: &str) -> bool {
+        self.name == *name && self.link().is_some_and(|link| link.url == normal(url))
+    }
+
+    /// Serves what `config` says from now on.
+    fn update(&self, config: &Config) {
+        if *self.allowlist.projects() != *config.projects {
+            tracing::info!(event = "projects", org = %self.name, count = config.projects.len(), "projects changed");
+            self.allowlist.replace(config.projects.clone());
+        }
+        let token = config.orchestrator.as_ref().and_then(|orchestrator| orchestrator.auth_token.clone());
+        if let (Some(link), Some(token)) = (self.link(), token) {
+            link.replace_registration_token(token);
+        }
+        self.beat.notify_one();
+    }
+}
