@@ -12,8 +12,10 @@
 #[cfg(test)]
 mod interleavings;
 mod profile;
+mod retry;
 
 pub(crate) use profile::Profile;
+pub(crate) use retry::{MAX_DELAY, backoff, patience};
 
 use crate::credentials::{CredentialCache, CredentialCell, Credentials};
 use crate::errors::chain;
@@ -316,30 +318,6 @@ async fn to_the_end(flight: Flight, call: impl Future<Output = Identity> + Send 
         // The runtime ends, and the caller with it.
         Err(Err(_cancelled)) => std::future::pending().await,
     }
-}
-
-/// Longest pause between two tries.
-pub(crate) const MAX_DELAY: Duration = Duration::from_secs(60);
-/// Longest pause that a control plane may ask for.
-const MAX_PATIENCE: Duration = Duration::from_secs(300);
-
-/// The pause that the control plane asked for, within reason. Asking for no pause at all counts as not asking: a lane
-/// must not spin.
-pub(crate) fn patience(error: &ClientError) -> Option<Duration> {
-    error.retry_after().filter(|asked| !asked.is_zero()).map(|asked| asked.min(MAX_PATIENCE))
-}
-
-/// Retry delays of all lanes: exponential with jitter, 1 s to 60 s.
-pub(crate) fn backoff() -> impl Iterator<Item = Duration> + Send {
-    use backon::BackoffBuilder as _;
-    backon::ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(MAX_DELAY)
-        .with_jitter()
-        .without_max_times()
-        .build()
-        // The jitter comes on top of the delay.
-        .map(|delay| delay.min(MAX_DELAY))
 }
 
 /// Whether the registration token itself was refused.
