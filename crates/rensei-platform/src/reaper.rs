@@ -10,7 +10,8 @@ use tokio::sync::watch;
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Longest time between two looks; also how late a change of the clock is noticed.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Steady milliseconds after a change of the wall clock in which nothing is forgotten: the change may be a mistake.
+/// Steady milliseconds after the start, and after a change of the wall clock, in which nothing is forgotten: the clock may
+/// be wrong.
 const DISTRUST: i64 = 60 * 60 * 1_000;
 /// How far wall clock and steady clock may drift apart between two looks before it counts as a change of the clock.
 const CLOCK_STEP: i64 = 5_000;
@@ -22,7 +23,8 @@ const CLOCK_STEP: i64 = 5_000;
 /// full new period instead.
 pub(crate) async fn run(queue: Arc<dyn Queue>, clock: Arc<dyn Clock>, mut stop: watch::Receiver<bool>) {
     let mut last = (clock.now_ms(), clock.steady_ms());
-    let mut trusted_from = i64::MIN;
+    // A machine that has just booted may not have heard the time yet.
+    let mut trusted_from = last.1 + DISTRUST;
     loop {
         let now = (clock.now_ms(), clock.steady_ms());
         let step = (now.0 - last.0) - (now.1 - last.1);

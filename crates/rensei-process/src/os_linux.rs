@@ -144,6 +144,12 @@ fn send_kill(pid: u32, pinned: Option<&OwnedFd>) -> Result<(), Errno> {
     }
 }
 
+/// Makes the kernel choose `pid`, and what it starts from now on, before others when memory runs out. It may have ended,
+/// or have been chosen like that already.
+pub(crate) fn end_first(pid: u32) {
+    let _refused = std::fs::write(format!("/proc/{pid}/oom_score_adj"), "500");
+}
+
 /// Whether `pid` runs and leads its own process group.
 #[must_use]
 pub fn leads_its_group(pid: u32) -> bool {

@@ -57,12 +57,10 @@ async fn what_ended_a_month_ago_is_forgotten() {
     server.http.get(&format!("/api/sessions/{old}"), server.api_key()).await.expect(404);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wall_clock_that_jumps_makes_nothing_forgotten_at_once() {
-    let server = Server::start().await;
-    let id = server.create(json!({})).await;
-    cancel(&server, &id).await;
-    server.clock.set_wall(START_MS + 1_000 * 60 * 60 * 24 * 365);
+const YEAR_MS: i64 = 1_000 * 60 * 60 * 24 * 365;
+
+/// What is left after the control plane has looked twice, oldest last.
+async fn left_after_two_looks(server: &Server) -> Vec<String> {
     for _ in 0..2 {
         // Its return to the queue shows that the control plane has looked.
         let worker = server.worker("m", 1).await;
@@ -72,10 +70,24 @@ async fn a_wall_clock_that_jumps_makes_nothing_forgotten_at_once() {
         while server.show(&probe).await["status"] == "claimed" {
             server.clock.advance(Duration::from_secs(1));
         }
-        cancel(&server, &probe).await;
+        cancel(server, &probe).await;
     }
-    let mut left = known(&server).await;
-    assert_eq!((left.pop(), left.len()), (Some(id), 2));
-    server.clock.advance(Duration::from_secs(60 * 60));
-    until_left(&server, &left).await;
+    known(server).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wall_clock_that_jumps_makes_nothing_forgotten_at_once() {
+    for restart in [false, true] {
+        let mut server = Server::start().await;
+        let id = server.create(json!({})).await;
+        cancel(&server, &id).await;
+        server.clock.set_wall(START_MS + YEAR_MS);
+        if restart {
+            server = server.restart().await;
+        }
+        let mut left = left_after_two_looks(&server).await;
+        assert_eq!((left.pop(), left.len()), (Some(id), 2), "restart: {restart}");
+        server.clock.advance(Duration::from_secs(60 * 60));
+        until_left(&server, &left).await;
+    }
 }
