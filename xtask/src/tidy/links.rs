@@ -69,15 +69,18 @@ fn function_names(sources: &[&TextFile]) -> BTreeSet<String> {
     names
 }
 
-/// Every paragraph that states an invariant (`INV-n`) names at least one test, and each exists.
+/// What the rows and paragraphs begin with that name tests: an invariant, a fault.
+const SHOWN_BY_TESTS: [&str; 3] = ["| INV-", "**INV-", "| F-"];
+
+/// Every paragraph that states an invariant (`INV-n`) or a fault (`F-n`) names at least one test, and each exists.
 fn invariants(file: &TextFile, document: &Document, functions: &BTreeSet<String>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (line, text) in
-        document.prose.iter().filter(|(_, text)| text.starts_with("| INV-") || text.starts_with("**INV-"))
+        document.prose.iter().filter(|(_, text)| SHOWN_BY_TESTS.iter().any(|start| text.starts_with(start)))
     {
         let names: Vec<&str> = text.split('`').skip(1).step_by(2).filter(|code| is_test_name(code)).collect();
         if names.is_empty() {
-            findings.push(file.finding(*line, "an invariant without a test that holds it"));
+            findings.push(file.finding(*line, "an invariant or a fault without a test"));
         }
         let missing = names.into_iter().filter(|name| !functions.contains(name.rsplit("::").next().unwrap_or(name)));
         findings.extend(missing.map(|name| file.finding(*line, format!("there is no test `{name}`"))));
@@ -121,11 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn invariants_name_tests_that_exist() {
+    fn invariants_and_faults_name_tests_that_exist() {
         let good = "| INV-1 | One session, one process. | `runner::one_session_one_process` |";
         assert_eq!(messages(good, "fn one_session_one_process() {}"), [""; 0]);
         assert_eq!(messages(good, "fn other() {}"), ["there is no test `runner::one_session_one_process`"]);
-        assert_eq!(messages("| INV-2 | Nothing holds this. | |", ""), ["an invariant without a test that holds it"]);
+        for untested in ["| INV-2 | Nothing holds this. | |", "| F-3 | Nobody has seen this. | |"] {
+            assert_eq!(messages(untested, ""), ["an invariant or a fault without a test"]);
+        }
     }
 
     #[test]

@@ -233,3 +233,27 @@ impl Table {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(number: usize) -> SessionView {
+        serde_json::from_value(serde_json::json!({"sessionId": format!("s-{number}"), "state": "completed", "pid": 0,
+            "projectId": "app", "repository": "/srv/app", "acceptedAt": "2026-01-01T00:00:00.000Z", "adopted": false,
+            "reported": true}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_long_history_is_forgotten_in_batches() {
+        let mut table = Table::default();
+        let forgotten: usize = (0..100_000).map(|number| table.remember(ended(number), Some(1)).len()).sum();
+        let kept = table.views().len();
+        assert!((KEPT_SESSIONS..KEPT_SESSIONS + FORGET_BATCH).contains(&kept), "{kept}");
+        assert_eq!(forgotten + kept, 100_000, "what is not kept is deleted");
+        let newest = SessionId::parse("s-99999").unwrap();
+        assert!(table.view(&newest).is_some() && table.view(&SessionId::parse("s-0").unwrap()).is_none());
+        assert!(matches!(table.check_admission(&newest, Some(1), 8), Err(AcceptError::Duplicate { .. })));
+    }
+}
