@@ -8,7 +8,7 @@ pub use parse::{MAX_MANIFEST_BYTES, ManifestError, ManifestWarning};
 
 use crate::names::KitId;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A manifest whose types, names, paths and patterns have been checked.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -324,4 +324,27 @@ impl CompositionRules {
             _ => Order::Project,
         }
     }
+}
+
+impl Manifest {
+    /// Paths of all files that the kit brings, sorted.
+    pub(crate) fn brought_files(&self) -> Vec<String> {
+        let provide = &self.provide;
+        let mut files: BTreeSet<String> = self.files.keys().cloned().collect();
+        files.extend(provide.prompt_fragments.iter().map(|fragment| fragment.file.clone()));
+        files.extend(provide.skills.iter().map(|skill| skill.file.clone()));
+        let hooks = &provide.hooks;
+        let all = [&hooks.post_acquire, &hooks.pre_release].into_iter();
+        let all = all.chain(hooks.os.values().flat_map(|hooks| [&hooks.post_acquire, &hooks.pre_release]));
+        files.extend(all.filter_map(|run| hook_script(run)));
+        files.retain(|file| crate::names::is_relative(file));
+        files.into_iter().collect()
+    }
+}
+
+/// The script that a hook names, if it does not hold a command itself.
+pub(crate) fn hook_script(run: &str) -> Option<String> {
+    let path = run.replace('\\', "/");
+    let is_script = !run.contains(char::is_whitespace) && [".sh", ".cmd", ".ps1"].iter().any(|end| path.ends_with(end));
+    is_script.then_some(path)
 }

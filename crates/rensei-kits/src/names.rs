@@ -42,7 +42,6 @@ impl KitId {
     }
 
     /// Start of the names of its files: `spring/java` is `spring__java`.
-    #[cfg(test)]
     pub(crate) fn file_stem(&self) -> String {
         self.0.replace('/', "__").replace(':', "_")
     }

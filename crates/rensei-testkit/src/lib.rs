@@ -4,6 +4,7 @@
 //!   queued for a [`Call`] replaces its next answer. Every request is recorded.
 //! - `TempHost` (feature `host`): a whole daemon in this process, on a temporary state directory. Its workers are shell scripts that
 //!   come from each session's environment ([`WorkItem::script`]).
+//! - `Sigstore` (feature `sigstore`): a complete sigstore of our own, which signs whatever it is given.
 //! - [`Capture`]: everything that was logged and every panic of this process.
 //!
 //! Nothing here sleeps to synchronise: [`FakePlatform::until`] looks again after every request.
@@ -34,9 +35,13 @@ mod fault;
 #[cfg(feature = "host")]
 mod host;
 mod platform;
+#[cfg(feature = "sigstore")]
+mod sigstore;
 
 pub use capture::Capture;
 pub use fault::{Answer, Call, Fault};
 #[cfg(feature = "host")]
 pub use host::{TempHost, TempState};
 pub use platform::{FakePlatform, PATIENCE, REGISTRATION_TOKEN, Recorded, TOKEN_MARK, WorkItem};
+#[cfg(feature = "sigstore")]
+pub use sigstore::{Signing, Sigstore};

@@ -58,11 +58,7 @@ fn text(kit: &Kit, file: &str, inline: &str, purpose: Purpose<'_>) -> Result<Str
 
 /// The script that a hook names, if it names one and does not hold a command itself.
 pub(super) fn script(kit: &Kit, run: &str, purpose: Purpose<'_>) -> Result<Option<PathBuf>, String> {
-    let path = run.replace('\\', "/");
-    let is_script = !run.contains(char::is_whitespace) && [".sh", ".cmd", ".ps1"].iter().any(|end| path.ends_with(end));
-    if !is_script {
-        return Ok(None);
-    }
+    let Some(path) = crate::manifest::hook_script(run) else { return Ok(None) };
     let (path, _) = read(kit, &path, purpose).map_err(|problem| format!("hook {run} of {}: {problem}", kit.id()))?;
     Ok(Some(path))
 }

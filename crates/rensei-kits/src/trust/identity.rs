@@ -36,6 +36,12 @@ impl AllowedIdentity {
         Ok(Self { subject: subject.to_owned(), issuer: issuer.map(str::to_owned) })
     }
 
+    /// The entry that it was read from.
+    #[must_use]
+    pub fn entry(&self) -> String {
+        self.issuer.as_ref().map_or_else(|| self.subject.clone(), |issuer| format!("{} {issuer}", self.subject))
+    }
+
     /// Whether a certificate is this somebody's. Every letter counts.
     #[must_use]
     pub fn is(&self, subject: &str, issuer: Option<&str>) -> bool {
