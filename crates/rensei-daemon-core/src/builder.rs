@@ -1,6 +1,7 @@
 //! Putting a daemon together. Everything that can fail for configuration reasons fails here.
 
 use crate::capabilities;
+use crate::clock::{Clock, Suspended, SystemClock};
 use crate::config::{self, Config, ConfigError, ConfigWriter, Defaults};
 use crate::daemon::Daemon;
 use crate::events::EventBus;
@@ -70,6 +71,7 @@ pub struct DaemonBuilder {
     providers: Providers,
     version: String,
     defaults: Defaults,
+    clock: Arc<dyn Clock>,
 }
 
 impl DaemonBuilder {
@@ -87,6 +89,7 @@ impl DaemonBuilder {
             providers: Providers::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             defaults: Defaults { hostname: String::new(), cpus: 1 },
+            clock: Arc::new(SystemClock),
         }
     }
 
@@ -159,6 +162,13 @@ impl DaemonBuilder {
         self
     }
 
+    /// Where the host takes the time from; default: the machine.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Reads the configuration and claims the state directory.
     ///
     /// # Errors
@@ -191,6 +201,7 @@ impl DaemonBuilder {
             },
             serving: Arc::clone(serving),
             jwt_path: self.jwt_path.clone().unwrap_or_else(|| state.root().join("daemon.jwt")),
+            clock: Arc::clone(&self.clock),
             off: self.stub_forced(),
         })
     }
@@ -276,6 +287,8 @@ impl PreparedDaemon {
             tasks,
             incidents,
             provides,
+            clock: builder.clock,
+            suspended: Suspended::new(),
             last_beat: LastBeat::default(),
         };
         Daemon::new(Arc::new(host), lock)

@@ -4,4 +4,4 @@ mod cache;
 mod cell;
 
 pub(crate) use cache::CredentialCache;
-pub(crate) use cell::{CredentialCell, Credentials};
+pub(crate) use cell::{CredentialCell, Credentials, Life};

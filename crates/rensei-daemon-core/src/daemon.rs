@@ -1,6 +1,7 @@
 //! The running daemon.
 
 use crate::builder::DaemonBuilder;
+use crate::clock;
 use crate::config::ConfigWatcher;
 use crate::handle::DaemonHandle;
 use crate::host::Host;
@@ -53,7 +54,10 @@ impl Daemon {
 
     /// Runs until a stop, or a drain without keep-alive, is complete. The control API should be served until this
     /// returns: workers use it to the end.
+    ///
+    /// Dropped before that, it leaves its sessions and its state directory as a crash would: to the next daemon.
     pub async fn run(self) -> Finished {
+        let _ended = self.host.tasks.abort_on_drop();
         self.host.sessions.adopt().await;
         self.host.adopted.store(true, Ordering::Release);
         // Refused only when a stop came first, which the loop below then sees.
@@ -82,6 +86,10 @@ impl Daemon {
         lanes.spawn(keep_running(incidents(), "sweep", move || Arc::clone(&sessions).sweep()));
         let routing = Arc::clone(&host.routing);
         lanes.spawn(keep_running(incidents(), "routing", move || Arc::clone(&routing).keep_saved()));
+        lanes.spawn(keep_running(incidents(), "clock", {
+            let host = Arc::clone(host);
+            move || watch_clock(Arc::clone(&host))
+        }));
         let (watching, main) = (Arc::clone(host), host.orgs.main());
         lanes.spawn(keep_running(incidents(), "configuration", move || {
             reload_on_change(Arc::clone(&watching), Arc::clone(&main), main.file.watcher())
@@ -126,6 +134,20 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Tells all control planes of the host, and asks those for an identity that had none, after a suspend or a jump of the
+/// clock.
+async fn watch_clock(host: Arc<Host>) {
+    let changed = || {
+        for org in host.orgs.all() {
+            org.beat.notify_one();
+            if let Some(link) = org.link() {
+                link.retry_now();
+            }
+        }
+    };
+    clock::watch(host.clock.as_ref(), &host.suspended, changed).await;
 }
 
 /// Takes in what somebody else writes into an organisation's file, until dropped.

@@ -1,6 +1,7 @@
 //! What all parts of a running daemon share.
 
 use crate::accept::AcceptError;
+use crate::clock::{Clock, Suspended};
 use crate::config::Config;
 use crate::errors::chain;
 use crate::lifecycle::Lifecycle;
@@ -37,6 +38,8 @@ pub(crate) struct Host {
     pub(crate) incidents: Incidents,
     /// What this machine can run.
     pub(crate) provides: Vec<Provides>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) suspended: Suspended,
     pub(crate) last_beat: LastBeat,
 }
 

@@ -11,6 +11,7 @@
 //! - `link`, `credentials`: identity at a control plane and how it is kept.
 //! - `lanes`: heartbeat and poll.
 //! - `sessions`: admission, start, supervision, end, adoption after a crash.
+//! - `clock`: what a suspended machine and a clock that is set mean for all of these.
 //! - `lifecycle`: the daemon's own states.
 //! - `providers`, `routing`: what sessions can run with, what they got, and how well that went.
 //!
@@ -21,6 +22,7 @@ mod accept;
 mod allowlist;
 mod builder;
 mod capabilities;
+mod clock;
 pub mod config;
 mod credentials;
 mod daemon;
@@ -45,6 +47,7 @@ mod tasks;
 
 pub use accept::AcceptError;
 pub use builder::{BuildError, DaemonBuilder, PreparedDaemon};
+pub use clock::{Clock, SystemClock};
 pub use daemon::{Daemon, Finished};
 pub use events::{SessionEvent, SessionEvents};
 pub use handle::{AcquireError, ControlAuth, DaemonHandle};

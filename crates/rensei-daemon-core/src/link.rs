@@ -17,7 +17,8 @@ mod retry;
 pub(crate) use profile::Profile;
 pub(crate) use retry::{MAX_DELAY, backoff, patience};
 
-use crate::credentials::{CredentialCache, CredentialCell, Credentials};
+use crate::clock::Clock;
+use crate::credentials::{CredentialCache, CredentialCell, Credentials, Life};
 use crate::errors::chain;
 use rensei_platform_client::{AuthFailure, ClientError, PlatformClient};
 use rensei_proto::Secret;
@@ -67,8 +68,9 @@ pub(crate) struct Link<S = PlatformClient> {
     pub(crate) cell: CredentialCell,
     pub(crate) url: String,
     registration_token: Mutex<Secret>,
-    /// The token was replaced.
-    token_replaced: Notify,
+    /// Another try is worth it, whatever the last one said.
+    try_again: Notify,
+    clock: Arc<dyn Clock>,
     profile: Profile,
     pub(crate) cache: CredentialCache,
     /// Serialises recovery; holds the time of the last full registration.
@@ -93,6 +95,7 @@ pub(crate) struct LinkParts<S = PlatformClient> {
     pub(crate) registration_token: Secret,
     pub(crate) profile: Profile,
     pub(crate) cache: CredentialCache,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// The right to ask for an identity. Whoever has it is alone with it.
@@ -107,7 +110,8 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
             cell: CredentialCell::new(),
             url: parts.url,
             registration_token: Mutex::new(parts.registration_token),
-            token_replaced: Notify::new(),
+            try_again: Notify::new(),
+            clock: parts.clock,
             profile: parts.profile,
             cache: parts.cache,
             recovery: Arc::default(),
@@ -119,7 +123,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
     pub(crate) fn resume(&self) -> bool {
         let Some(cached) = self.cache.load() else { return false };
         tracing::info!(event = "identity-cached", worker_id = cached.worker_id, "using cached identity");
-        self.cell.publish(&cached, remaining_life(&cached));
+        self.cell.publish(&cached, &self.life(&cached));
         true
     }
 
@@ -136,10 +140,10 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
                     let delay = patience(&error).or_else(|| delays.next()).unwrap_or(REGISTER_SPACING);
                     tracing::warn!(error = chain(&error), retry_in_ms = millis(delay), "registration failed");
                     self.note_failure(&error);
-                    // Both only wait; a replaced token is worth another try whoever waited how long.
+                    // Both only wait.
                     tokio::select! {
                         () = tokio::time::sleep(delay) => {}
-                        () = self.token_replaced.notified() => delays = backoff(),
+                        () = self.try_again.notified() => delays = backoff(),
                     }
                 }
             }
@@ -162,7 +166,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
             health.last_error = None;
         }
         tracing::info!(event = "runtime-token", how, worker_id = answer.worker_id, "[runtime-token] {how}");
-        self.cell.publish(answer, remaining_life(answer))
+        self.cell.publish(answer, &self.life(answer))
     }
 
     /// Replaces a rejected identity. `rejected` is the one the caller used; when it is no longer current, the current
@@ -254,7 +258,20 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         }
         tracing::info!(event = "runtime-token", "[runtime-token] registration token replaced");
         *self.registration_token.lock().unwrap_or_else(PoisonError::into_inner) = token;
-        self.token_replaced.notify_one();
+        self.retry_now();
+    }
+
+    /// Cuts short the wait for the next registration, if there is one.
+    pub(crate) fn retry_now(&self) {
+        self.try_again.notify_one();
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::try_from(self.clock.wall()).unwrap_or_default()
+    }
+
+    fn life(&self, answer: &RegisterResponse) -> Life {
+        Life { since_boot: self.clock.since_boot(), left: remaining_life(answer, self.now()) }
     }
 
     pub(crate) fn note_failure(&self, error: &ClientError) {
@@ -262,7 +279,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
     }
 
     pub(crate) fn note_heartbeat(&self, server_time: &str) {
-        let now = jiff::Timestamp::now();
+        let now = self.now();
         let skew = server_time.parse::<jiff::Timestamp>().ok().map(|server| server.as_second() - now.as_second());
         let mut health = self.health();
         health.last_error = None;
@@ -327,9 +344,9 @@ fn is_refusal(error: &ClientError) -> bool {
 
 /// What is left of a token by this machine's clock. `None` when unknown, or when the clocks plainly disagree: then the
 /// assumed life applies and a rejection repairs the rest.
-fn remaining_life(answer: &RegisterResponse) -> Option<Duration> {
+fn remaining_life(answer: &RegisterResponse, now: jiff::Timestamp) -> Option<Duration> {
     let expires: jiff::Timestamp = answer.runtime_token_expires_at.as_deref()?.parse().ok()?;
-    let seconds = expires.as_second() - jiff::Timestamp::now().as_second();
+    let seconds = expires.as_second() - now.as_second();
     u64::try_from(seconds).ok().filter(|left| *left > 0).map(Duration::from_secs)
 }
 
@@ -340,6 +357,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
     use axum::extract::State;
     use axum::http::StatusCode;
     use axum::routing::post;
@@ -385,6 +403,7 @@ mod tests {
         let link = Link::new(LinkParts {
             client: PlatformClient::new(&url).unwrap(),
             cache: CredentialCache::new(dir.path().join("daemon.jwt"), &url),
+            clock: Arc::new(SystemClock),
             url,
             registration_token: Secret::from("rsp_live_x"),
             profile: Profile::default(),
@@ -465,6 +484,7 @@ mod tests {
         let again = Link::new(LinkParts {
             client: PlatformClient::new(&bench.link.url).unwrap(),
             cache: CredentialCache::new(bench.dir.path().join("daemon.jwt"), &bench.link.url),
+            clock: Arc::new(SystemClock),
             url: bench.link.url.clone(),
             registration_token: Secret::from("rsp_live_x"),
             profile: Profile::default(),

@@ -73,7 +73,7 @@ pub(crate) async fn or_else<F, G>(
 }
 
 /// A task that does not outlive its supervisor.
-struct AbortOnDrop(JoinHandle<()>);
+pub(crate) struct AbortOnDrop(pub(crate) JoinHandle<()>);
 
 impl AbortOnDrop {
     /// Its panic, if that is how it ended.

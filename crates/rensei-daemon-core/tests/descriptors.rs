@@ -1,6 +1,5 @@
 //! A host that has run out of file descriptors goes on with what it has, and takes work again by itself. Alone in its
 //! process, because the limit is the process's.
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use rensei_testkit::{Call, Capture, FakePlatform, TempState, WorkItem};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

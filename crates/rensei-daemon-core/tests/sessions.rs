@@ -354,6 +354,25 @@ fn after_a_reboot_no_old_pid_is_signalled_and_sessions_are_lost() {
     a_stranger_survives(|process| process["bootId"] = "8f0c57f1-7d5b-4f4c-9c1f-2f9a3f1c3f10".into());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_daemon_leaves_its_sessions_to_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let dropped = start(dir.path()).await;
+    let go = dir.path().join("go");
+    dropped.post("heir", &format!("while [ ! -e {} ]; do sleep 0.02; done", go.display())).await.unwrap();
+    dropped.running.abort();
+    assert!(dropped.running.await.unwrap_err().is_cancelled());
+    let next = start(dir.path()).await;
+    assert!(next.handle.session_view(&id("heir")).unwrap().adopted);
+    std::fs::write(go, "").unwrap();
+    next.ended("heir").await;
+    // The first one has seen nothing of this, nor has it written anything: there is one end.
+    assert_eq!(dropped.handle.session_view(&id("heir")).unwrap().state, SessionState::Running);
+    let journal = std::fs::read_to_string(dir.path().join("sessions/heir/record.jsonl")).unwrap();
+    assert_eq!(journal.matches("\"ended\"").count(), 1, "{journal}");
+    next.stop().await;
+}
+
 #[test]
 fn a_worker_that_no_journal_names_is_found_by_its_marker() {
     let dir = tempfile::tempdir().unwrap();

@@ -30,7 +30,7 @@ const IMMORTAL: (&str, &str, SessionState) =
 const ONE_IMMORTAL_IN: usize = 100;
 
 fn kind(n: usize) -> (&'static str, &'static str, SessionState) {
-    if n % ONE_IMMORTAL_IN == 0 { IMMORTAL } else { KINDS[n % KINDS.len()] }
+    if n.is_multiple_of(ONE_IMMORTAL_IN) { IMMORTAL } else { KINDS[n % KINDS.len()] }
 }
 
 fn session(n: usize) -> PostSession {

@@ -1,6 +1,5 @@
 //! A machine whose processors are all taken by the host's own children.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use rensei_testkit::{Call, FakePlatform, TempState, WorkItem};
 

@@ -1,12 +1,13 @@
 //! A daemon in this process.
 
-use crate::{FakePlatform, PATIENCE, REGISTRATION_TOKEN};
-use rensei_daemon_core::{Daemon, DaemonHandle, Finished, Phase};
+use crate::{FakePlatform, PATIENCE, REGISTRATION_TOKEN, SetClock};
+use rensei_daemon_core::{Clock, Daemon, DaemonHandle, Finished, Phase};
 use rensei_proto::SessionId;
 use rensei_proto::control::SessionView;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub struct TempState {
     dir: TempDir,
+    clock: Arc<SetClock>,
 }
 
 /// A running host.
@@ -33,13 +35,13 @@ impl TempState {
     /// A host of `platform` with eight slots that serves project `app`.
     #[must_use]
     pub fn new(platform: &FakePlatform) -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }.configure(platform.url(), 8)
+        Self::with_slots(platform, 8)
     }
 
     /// The same with another number of slots.
     #[must_use]
     pub fn with_slots(platform: &FakePlatform, slots: usize) -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }.configure(platform.url(), slots)
+        Self { dir: tempfile::tempdir().unwrap(), clock: Arc::default() }.configure(platform.url(), slots)
     }
 
     /// Writes the configuration anew.
@@ -83,6 +85,7 @@ impl TempState {
         Daemon::builder(self.root().to_owned())
             .worker_command(command)
             .environment(environment)
+            .clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
             .build()
             .unwrap()
             .with_control_url("http://127.0.0.1:1")
@@ -105,6 +108,12 @@ impl TempHost {
     #[must_use]
     pub fn root(&self) -> &Path {
         self.state.as_ref().expect("present while the host runs").root()
+    }
+
+    /// Its clocks.
+    #[must_use]
+    pub fn clock(&self) -> &SetClock {
+        &self.state.as_ref().expect("present while the host runs").clock
     }
 
     /// A session as the host remembers it.

@@ -5,6 +5,7 @@
 //! - `TempHost` (feature `host`): a whole daemon in this process, on a temporary state directory. Its workers are shell scripts that
 //!   come from each session's environment ([`WorkItem::script`]).
 //! - `Sigstore` (feature `sigstore`): a complete sigstore of our own, which signs whatever it is given.
+//! - `SetClock` (feature `host`): clocks for that daemon that jump and sleep.
 //! - [`Capture`]: everything that was logged and every panic of this process.
 //!
 //! Nothing here sleeps to synchronise: [`FakePlatform::until`] looks again after every request.
@@ -31,6 +32,8 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a failed step is a failed test")]
 
 mod capture;
+#[cfg(feature = "host")]
+mod clock;
 mod fault;
 #[cfg(feature = "host")]
 mod host;
@@ -39,6 +42,8 @@ mod platform;
 mod sigstore;
 
 pub use capture::Capture;
+#[cfg(feature = "host")]
+pub use clock::SetClock;
 pub use fault::{Answer, Call, Fault};
 #[cfg(feature = "host")]
 pub use host::{TempHost, TempState};

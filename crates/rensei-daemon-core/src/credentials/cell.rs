@@ -5,7 +5,6 @@ use rensei_proto::platform::{EXTENSION_LONG_POLL, RegisterResponse};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 /// Life of a runtime token whose expiry is unknown.
 const ASSUMED_LIFE: Duration = Duration::from_secs(3600);
@@ -22,17 +21,17 @@ pub(crate) struct Credentials {
     pub(crate) poll_interval: Duration,
     pub(crate) long_poll: bool,
     pub(crate) generation: u64,
-    /// When the token should be replaced, on this machine's monotonic clock.
-    pub(crate) refresh_at: Instant,
+    /// When the token should be replaced, in time since boot: it grows old in a suspend as well.
+    pub(crate) refresh_at: Duration,
 }
 
 impl Credentials {
-    /// From an answer of the control plane; `life` is what is left of the token, when that is known.
-    fn new(answer: &RegisterResponse, generation: u64, life: Option<Duration>) -> Self {
+    /// From an answer of the control plane.
+    fn new(answer: &RegisterResponse, generation: u64, life: &Life) -> Self {
         let or = |ms: u64, default: u64| Duration::from_millis(if ms == 0 { default } else { ms });
-        let life = life.unwrap_or(ASSUMED_LIFE);
+        let left = life.left.unwrap_or(ASSUMED_LIFE);
         // A token that lives less than twice the margin is replaced at half its life.
-        let ahead = REFRESH_AHEAD.min(life / 2);
+        let ahead = REFRESH_AHEAD.min(left / 2);
         Self {
             worker_id: answer.worker_id.clone(),
             token: answer.runtime_token.clone(),
@@ -40,9 +39,18 @@ impl Credentials {
             poll_interval: or(answer.poll_interval, 5_000),
             long_poll: answer.has_extension(EXTENSION_LONG_POLL),
             generation,
-            refresh_at: Instant::now() + life.saturating_sub(ahead),
+            refresh_at: life.since_boot.saturating_add(left.saturating_sub(ahead)),
         }
     }
+}
+
+/// How old a token can get.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Life {
+    /// When this was known.
+    pub(crate) since_boot: Duration,
+    /// What was left then, when that is known.
+    pub(crate) left: Option<Duration>,
 }
 
 /// The one place that knows the current identity.
@@ -61,7 +69,7 @@ impl CredentialCell {
     }
 
     /// Publishes a new identity and returns it.
-    pub(crate) fn publish(&self, answer: &RegisterResponse, life: Option<Duration>) -> Arc<Credentials> {
+    pub(crate) fn publish(&self, answer: &RegisterResponse, life: &Life) -> Arc<Credentials> {
         let generation = self.current().map_or(0, |old| old.generation) + 1;
         let credentials = Arc::new(Credentials::new(answer, generation, life));
         self.current.send_replace(Some(Arc::clone(&credentials)));

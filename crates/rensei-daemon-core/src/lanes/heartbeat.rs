@@ -55,7 +55,7 @@ impl HeartbeatLane {
         let mut delays = backoff();
         loop {
             let current = self.link.cell.available().await;
-            if tokio::time::Instant::now() >= current.refresh_at
+            if self.host.clock.since_boot() >= current.refresh_at
                 && let Err(error) = self.link.refresh_ahead(&current).await
             {
                 tracing::warn!(event = "runtime-token", error = chain(&error), "[runtime-token] early refresh failed");

@@ -2,6 +2,7 @@
 
 use super::heartbeat::Pulse;
 use crate::accept::AcceptError;
+use crate::clock::woken;
 use crate::errors::chain;
 use crate::host::Host;
 use crate::lifecycle::Phase;
@@ -69,10 +70,17 @@ impl PollLane {
     /// Polls until dropped.
     pub(crate) async fn run(mut self) {
         let mut delays = backoff();
+        let mut suspended = self.host.suspended.subscribe();
         loop {
             self.until_work_is_wanted().await;
             let asked = Instant::now();
-            let pause = match self.poll().await {
+            // A poll that was held while the machine slept will not be answered any more. Should it be, what it brings is
+            // offered again.
+            let answer = tokio::select! {
+                answer = self.poll() => answer,
+                () = woken(&mut suspended) => continue,
+            };
+            let pause = match answer {
                 Ok(answer) => {
                     let nothing = answer.work.is_empty();
                     let taken = self.take(answer).await;
@@ -93,7 +101,11 @@ impl PollLane {
                     patience(&error).or_else(|| delays.next())
                 }
             };
-            tokio::time::sleep(pause.unwrap_or_default()).await;
+            // Both only wait.
+            tokio::select! {
+                () = tokio::time::sleep(pause.unwrap_or_default()) => {}
+                () = woken(&mut suspended) => delays = backoff(),
+            }
         }
     }
 

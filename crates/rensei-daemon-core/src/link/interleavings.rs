@@ -177,6 +177,7 @@ async fn play(events: Vec<(u64, Event)>) -> Result<(), TestCaseError> {
         client: Arc::clone(&world),
         // A place where nothing can be written: the file has tests of its own.
         cache: CredentialCache::new("/dev/null/daemon.jwt".into(), "http://h"),
+        clock: Arc::new(crate::clock::SystemClock),
         url: "http://h".to_owned(),
         registration_token: Secret::from("rsp_live_x"),
         profile: Profile::default(),

@@ -2,6 +2,7 @@
 
 use super::{Connection, Org, OrgName};
 use crate::allowlist::Allowlist;
+use crate::clock::Clock;
 use crate::config::{Config, ConfigWriter, Orchestrator};
 use crate::credentials::CredentialCache;
 use crate::link::{Link, LinkParts, Profile};
@@ -25,6 +26,7 @@ pub(crate) struct Connector {
     pub(crate) serving: Arc<Serving>,
     /// Cache of the main organisation's identity. Those of others are beside it.
     pub(crate) jwt_path: PathBuf,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Registration is switched off by the environment.
     pub(crate) off: bool,
 }
@@ -81,6 +83,7 @@ impl Connector {
             client: PlatformClient::new(url)?,
             url: normal(url).to_owned(),
             cache: CredentialCache::new(self.cache_path(name), url),
+            clock: Arc::clone(&self.clock),
             registration_token: token,
             profile: Profile {
                 machine: self.machine.clone(),

@@ -4,7 +4,7 @@ use super::record::{self, OUTPUT_FILE};
 use super::table::{Entry, StopCause};
 use super::{MARKER, Origin, STOP_GRACE, Sessions, output, report};
 use crate::events::SessionEvent;
-use crate::supervisor::or_else;
+use crate::supervisor::{AbortOnDrop, or_else};
 use rensei_process::{End, GroupChild, ProcessGroup, ProcessIdentity, Signal, kill_by_env, output_log};
 use rensei_proto::control::{SessionState, SessionView};
 use rensei_proto::outcome::SessionResult;
@@ -129,12 +129,10 @@ impl Monitor {
         self.note_process(process.identity());
         let announced = self.origin.org().cloned().map(|org| {
             let (sessions, id) = (Arc::clone(&self.sessions), self.id.clone());
-            tokio::spawn(async move { report::announce_running(&sessions, &org, &id).await })
+            AbortOnDrop(tokio::spawn(async move { report::announce_running(&sessions, &org, &id).await }))
         });
         let ended = self.supervise(&mut process).await;
-        if let Some(task) = announced {
-            task.abort();
-        }
+        drop(announced);
         clear_leftovers(&self.sessions, &self.id, process.group(), &ended).await;
         conclude(&self.sessions, &self.id, &ended);
         wind_up(&self.sessions, &self.id).await;
