@@ -9,6 +9,7 @@
 //! first are at most one a minute. All of it is single-flight: a lane whose rejected pair is no longer current adopts
 //! the current one.
 
+mod flight;
 #[cfg(test)]
 mod interleavings;
 mod profile;
@@ -20,6 +21,7 @@ pub(crate) use retry::{MAX_DELAY, backoff, patience};
 use crate::clock::Clock;
 use crate::credentials::{CredentialCache, CredentialCell, Credentials, Life};
 use crate::errors::chain;
+use flight::{Identity, to_the_end};
 use rensei_platform_client::{AuthFailure, ClientError, PlatformClient};
 use rensei_proto::Secret;
 use rensei_proto::control::{Registration, RegistrationState};
@@ -97,11 +99,6 @@ pub(crate) struct LinkParts<S = PlatformClient> {
     pub(crate) cache: CredentialCache,
     pub(crate) clock: Arc<dyn Clock>,
 }
-
-/// The right to ask for an identity. Whoever has it is alone with it.
-type Flight = tokio::sync::OwnedMutexGuard<Option<Instant>>;
-/// What comes of asking for an identity.
-type Identity = Result<Arc<Credentials>, ClientError>;
 
 impl<S: IdentityService + Send + Sync + 'static> Link<S> {
     pub(crate) fn new(parts: LinkParts<S>) -> Self {
@@ -319,21 +316,6 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {
         // Plain data: a panic elsewhere cannot have left it half-changed in a way that matters.
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Makes a call for an identity, also when its caller goes away meanwhile: what was asked for is then there for the next
-/// one, who need not wait until it may be asked for again.
-async fn to_the_end(flight: Flight, call: impl Future<Output = Identity> + Send + 'static) -> (Flight, Identity) {
-    let task = tokio::spawn(async move {
-        let outcome = call.await;
-        (flight, outcome)
-    });
-    match task.await.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(done) => done,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // The runtime ends, and the caller with it.
-        Err(Err(_cancelled)) => std::future::pending().await,
     }
 }
 
