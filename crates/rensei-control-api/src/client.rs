@@ -4,6 +4,7 @@ mod error;
 mod host;
 mod http;
 mod output;
+mod pool;
 mod providers;
 mod routing;
 mod sessions;

@@ -15,6 +15,7 @@ mod message;
 mod output;
 mod overview;
 mod peer;
+mod pool;
 mod proc_net;
 mod providers;
 mod refuse;

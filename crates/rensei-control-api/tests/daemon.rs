@@ -6,7 +6,7 @@
 use rensei_control_api::{ControlClient, ControlError, ControlListener, OutputQuery, StatsQuery};
 use rensei_daemon_core::{Daemon, DaemonHandle, Phase};
 use rensei_proto::SessionId;
-use rensei_proto::control::{DrainRequest, HostState, PostSession, SessionState};
+use rensei_proto::control::{DrainRequest, EvictPoolRequest, HostState, PostSession, SessionState};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -146,12 +146,7 @@ fn git(dir: &Path, arguments: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_gets_its_workarea() {
     let dir = tempfile::tempdir().unwrap();
-    let repository = dir.path().join("repository");
-    std::fs::create_dir(&repository).unwrap();
-    std::fs::write(repository.join("file"), "content").unwrap();
-    git(&repository, &["init", "-q"]);
-    git(&repository, &["add", "."]);
-    git(&repository, &["commit", "-q", "-m", "first"]);
+    let repository = make_repository(dir.path());
     let state = dir.path().join("state");
     std::fs::create_dir(&state).unwrap();
     let host = start(&state, repository.to_str().unwrap()).await;
@@ -171,6 +166,77 @@ async fn a_worker_gets_its_workarea() {
     );
     let nobody = SessionId::parse("area-3").unwrap();
     assert_eq!(host.client.workarea(&nobody).await.unwrap_err().http_status(), Some(404));
+    host.stop().await;
+}
+
+fn make_repository(dir: &Path) -> std::path::PathBuf {
+    let repository = dir.join("repository");
+    std::fs::create_dir(&repository).unwrap();
+    std::fs::write(repository.join("file"), "content").unwrap();
+    git(&repository, &["init", "-q"]);
+    git(&repository, &["add", "."]);
+    git(&repository, &["commit", "-q", "-m", "first"]);
+    repository
+}
+
+/// Runs a session that has a workarea to its end.
+async fn run_with_workarea(host: &Host, dir: &Path, id: &str, exit: u8) -> rensei_proto::control::Workarea {
+    let gate = dir.join(id);
+    assert!(std::process::Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    let script = format!("read line < '{}'; exit {exit}", gate.display());
+    let id = host.post(id, &script).await.unwrap();
+    let workarea = host.client.workarea(&id).await.unwrap();
+    std::fs::write(Path::new(&workarea.path).join("left"), "behind").unwrap();
+    std::fs::write(gate, "go\n").unwrap();
+    let gone = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        let held = || async { host.client.pool_stats().await.unwrap().acquired_members > 0 };
+        while Path::new(&workarea.path).exists() || held().await {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    workarea
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workareas_return_to_the_pool_or_are_archived() {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = make_repository(dir.path());
+    let state = dir.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    let host = start(&state, repository.to_str().unwrap()).await;
+    assert_eq!(run_with_workarea(&host, dir.path(), "s1", 0).await.acquire_path, "cold");
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    while host.client.pool_stats().await.unwrap().ready_members == 0 {
+        tick.tick().await;
+    }
+    let archives = state.join("workareas");
+    assert!(!archives.exists(), "what succeeded is not archived");
+    let second = run_with_workarea(&host, dir.path(), "s2", 1).await;
+    assert_eq!(second.acquire_path, "pool-warm");
+    while host.client.pool_stats().await.unwrap().total_members > 0 {
+        tick.tick().await;
+    }
+    let archive = std::fs::read_dir(&archives).unwrap().map(|entry| entry.unwrap().path()).next().unwrap();
+    assert_eq!(std::fs::read_to_string(archive.join("tree/left")).unwrap(), "behind");
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(archive.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!((&manifest["sessionId"], &manifest["disposition"]), (&"s2".into(), &"failed".into()));
+    assert_eq!((&manifest["commit"], &manifest["branch"]), (&second.commit.into(), &"agent/s2".into()));
+    run_with_workarea(&host, dir.path(), "s3", 0).await;
+    while host.client.pool_stats().await.unwrap().ready_members == 0 {
+        tick.tick().await;
+    }
+    let stats = host.client.stats(StatsQuery { pool: true, ..StatsQuery::default() }).await.unwrap().pool.unwrap();
+    assert_eq!((stats.total_members, stats.members[0].repository.as_str()), (1, repository.to_str().unwrap()));
+    for (repo_url, status) in [("", 400), ("nonsense", 400)] {
+        let request = EvictPoolRequest { repo_url: repo_url.into(), older_than_seconds: 0 };
+        assert_eq!(host.client.evict_pool(&request).await.unwrap_err().http_status(), Some(status), "{repo_url}");
+    }
+    let request = EvictPoolRequest { repo_url: "app".into(), older_than_seconds: 0 };
+    assert_eq!(host.client.evict_pool(&request).await.unwrap().evicted, 1);
+    assert!(host.client.set_capacity("capacity.poolMaxDiskGb", "1").await.unwrap().ok);
     host.stop().await;
 }
 

@@ -13,14 +13,14 @@ use crate::overview::LastBeat;
 use crate::providers::{ProviderRegistry, Providers};
 use crate::routing::Routing;
 use crate::serving::Serving;
-use crate::sessions::{EnvironmentParts, SessionParts, Sessions, holds};
+use crate::sessions::{EnvironmentParts, SessionParts, Sessions, holds, pool_settings};
 use crate::state::{StateDir, StateError, StateLock};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
 use rensei_platform_client::ClientError;
 use rensei_proto::platform::RegisterRequest;
 use rensei_proto::{Secret, SessionSpec};
-use rensei_workarea::{GitEnvironment, WorkareaManager};
+use rensei_workarea::{Archives, GitEnvironment, WorkareaManager};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -185,6 +185,7 @@ impl DaemonBuilder {
         let orgs = Arc::new(Orgs::new(connector, &file, &config).map_err(BuildError::Orchestrator)?);
         let git = GitEnvironment::new(git_environment(&self.environment, &orgs.secrets()));
         let workareas = WorkareaManager::new(state.root(), git);
+        workareas.configure(pool_settings(&config));
         Ok(PreparedDaemon { builder: self, config, state, lock, serving, orgs, workareas })
     }
 
@@ -254,11 +255,14 @@ impl PreparedDaemon {
         let provides = capabilities::detect(&builder.environment);
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
         let routing = Routing::open(state.root().join("routing.json"));
+        let archives = Archives::new(&config.workarea.archive_root(state.root()));
         let sessions = Sessions::new(SessionParts {
             routing: Arc::clone(&routing),
             providers: builder.providers.clone(),
             state,
             workareas,
+            archives,
+            workarea_policy: config.workarea.clone(),
             orgs: Arc::clone(&orgs),
             serving: Arc::clone(&serving),
             worker_command: builder.worker_command,

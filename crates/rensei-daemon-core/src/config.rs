@@ -32,8 +32,8 @@ pub use file::ConfigFile;
 pub use keys::{Applies, KEYS, Key};
 pub use load::{ConfigWarning, Defaults, Loaded, inspect, load};
 pub use model::{
-    AutoUpdate, Capacity, Channel, CloneStrategy, Config, Control, GitHints, Kit, Machine, Observability, Orchestrator,
-    Project, Reserved, Schedule, TokenSource, Trust, TrustMode, Workarea,
+    AutoUpdate, Capacity, Channel, CloneStrategy, Config, Control, GitHints, Kit, Machine, Observability, OnFailure,
+    Orchestrator, Project, Reserved, Schedule, TokenSource, Trust, TrustMode, Workarea,
 };
 pub use names::project_id;
 pub use reference::reference;

@@ -62,6 +62,7 @@ impl Daemon {
         self.host.adopted.store(true, Ordering::Release);
         // Refused only when a stop came first, which the loop below then sees.
         let _phase = self.host.lifecycle.apply(Action::Started);
+        self.host.sessions.prewarm();
         let mut lanes = self.start_lanes();
         let forced = self.until_stopping().await;
         // Heartbeats go on until the last process is gone, so that no lease ends under a session that is winding up.

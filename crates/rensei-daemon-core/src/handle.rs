@@ -6,8 +6,8 @@ use crate::events::SessionEvents;
 use crate::host::Host;
 use crate::lifecycle::{Action, Phase, TransitionError, deadline_in};
 use rensei_proto::control::{
-    DrainRequest, HostState, PostSession, Provider, Registration, RoutingConfig, RoutingExplanation, SessionHandle,
-    SessionView, Status, StopResponse, Workarea,
+    DrainRequest, EvictPoolRequest, EvictPoolResponse, HostState, PostSession, Provider, Registration, RoutingConfig,
+    RoutingExplanation, SessionHandle, SessionView, Status, StopResponse, Workarea, WorkareaPoolStats,
 };
 use rensei_proto::{SessionDetail, SessionId};
 use rensei_workarea::WorkareaError;
@@ -228,6 +228,20 @@ impl DaemonHandle {
     #[must_use]
     pub fn explain_routing(&self, id: &SessionId) -> Option<RoutingExplanation> {
         self.host.routing.explain(id)
+    }
+
+    /// The pool of workareas as it is now.
+    #[must_use]
+    pub fn pool_stats(&self) -> WorkareaPoolStats {
+        self.host.sessions.pool_stats()
+    }
+
+    /// Deletes idle workareas of a repository; never one that a session holds.
+    ///
+    /// # Errors
+    /// When it is no repository.
+    pub async fn evict_pool(&self, request: EvictPoolRequest) -> Result<EvictPoolResponse, WorkareaError> {
+        self.host.sessions.evict_pool(request).await
     }
 
     /// The workarea of a live session, made on the first call.

@@ -49,12 +49,13 @@ pub enum CapacityError {
 impl DaemonHandle {
     /// Answer to `GET /api/daemon/stats`.
     #[must_use]
-    pub fn stats(&self, by_machine: bool) -> Stats {
+    pub fn stats(&self, pool: bool, by_machine: bool) -> Stats {
         let host = &self.host;
         Stats {
             capacity: self.capacity(),
             active_sessions: host.sessions.live_count(),
             queue_depth: 0,
+            pool: pool.then(|| self.pool_stats()),
             by_machine: by_machine.then(|| vec![self.machine()]),
             timestamp: now(),
             worker_id: self.registration().worker_id,
@@ -151,6 +152,7 @@ impl DaemonHandle {
         let value = value.trim().parse::<u32>().map_err(|_| CapacityError::Value)?;
         match key {
             "capacity.maxConcurrentSessions" => self.set_max_sessions(value as usize),
+            "capacity.poolMaxDiskGb" => self.host.sessions.set_pool_limit(value),
             _ => return Err(CapacityError::Key),
         }
         Ok(())

@@ -9,8 +9,12 @@ impl Host {
     pub(crate) fn reload(&self, org: &Org, reloaded: &Reloaded) {
         if org.name == OrgName::MAIN {
             self.note_stale(reloaded);
+            self.sessions.configure_pool(&reloaded.config);
         }
         self.orgs.apply(&org.name, &org.file, &reloaded.config);
+        if reloaded.changes.projects {
+            self.sessions.prewarm();
+        }
     }
 
     /// Remembers what waits for the next start. Only the main file describes the process.

@@ -13,10 +13,12 @@ mod report;
 mod start;
 mod sweep;
 mod table;
+mod workarea;
 
 pub(crate) use environment::{EnvironmentParts, holds};
 pub(crate) use origin::Origin;
 pub(crate) use table::StopCause;
+pub(crate) use workarea::pool_settings;
 
 use crate::accept::AcceptError;
 use crate::events::{EventBus, SessionEvents};
@@ -29,10 +31,10 @@ use crate::serving::Serving;
 use crate::state::StateDir;
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
-use rensei_proto::control::{SessionHandle, SessionState, SessionView, StopResponse};
+use rensei_proto::control::{SessionHandle, SessionView, StopResponse};
 use rensei_proto::platform::HeldSession;
 use rensei_proto::{SessionDetail, SessionId};
-use rensei_workarea::{ReleaseMode, WorkareaManager};
+use rensei_workarea::{Archives, WorkareaManager};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +58,9 @@ pub(crate) struct SessionParts {
     pub(crate) providers: Providers,
     pub(crate) state: StateDir,
     pub(crate) workareas: WorkareaManager,
+    pub(crate) archives: Archives,
+    /// What is done with workareas.
+    pub(crate) workarea_policy: crate::config::Workarea,
     pub(crate) orgs: Arc<Orgs>,
     pub(crate) serving: Arc<Serving>,
     pub(crate) worker_command: Vec<OsString>,
@@ -253,52 +258,6 @@ impl Sessions {
 
     pub(crate) fn directory(&self, id: &SessionId) -> PathBuf {
         self.parts.state.sessions().join(id.as_str())
-    }
-
-    /// The workarea of a live session, made on the first call.
-    pub(crate) async fn workarea(
-        &self,
-        id: &SessionId,
-    ) -> Result<rensei_proto::control::Workarea, crate::handle::AcquireError> {
-        use crate::handle::AcquireError;
-        let detail = self.detail(id).ok_or(AcquireError::UnknownSession)?;
-        let access = detail.git.clone().unwrap_or_default();
-        let request = rensei_workarea::AcquireRequest {
-            repository: detail.repository.clone(),
-            r#ref: detail.r#ref.clone(),
-            branch: detail.branch_name(),
-            hints: rensei_workarea::GitHints {
-                credential_helper: access.credential_helper,
-                ssh_key: access.ssh_key.map(PathBuf::from),
-            },
-            ..rensei_workarea::AcquireRequest::default()
-        };
-        let workarea = self.parts.workareas.acquire(id, request).await.map_err(AcquireError::Workarea)?;
-        tracing::info!(
-            event = "workarea-acquired",
-            session_id = %id,
-            acquire_path = workarea.acquire_path,
-            duration_ms = workarea.duration_ms,
-            "workarea acquired"
-        );
-        // The session may have ended meanwhile; then nobody else would give the workarea back.
-        if !self.is_live(id) {
-            self.release_workarea(id).await;
-            return Err(AcquireError::UnknownSession);
-        }
-        Ok(workarea)
-    }
-
-    pub(crate) async fn release_workarea(&self, id: &SessionId) {
-        // Most programs that are not our worker never ask for one; a look is cheaper than a thread.
-        if !self.parts.workareas.path(id).exists() {
-            return;
-        }
-        let completed = self.view(id).is_some_and(|view| view.state == SessionState::Completed);
-        let mode = if completed { ReleaseMode::ReturnToPool } else { ReleaseMode::Destroy };
-        if let Err(error) = self.parts.workareas.release(id, mode).await {
-            tracing::warn!(session_id = %id, error = crate::errors::chain(&error), "workarea could not be released");
-        }
     }
 
     /// Accepts and starts a session.

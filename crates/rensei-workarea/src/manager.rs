@@ -71,6 +71,11 @@ impl WorkareaManager {
         self.trim();
     }
 
+    /// Changes how many bytes idle checkouts may take; 0: any.
+    pub fn limit_idle(&self, max_idle_bytes: u64) {
+        self.configure(PoolSettings { max_idle_bytes, ..self.settings() });
+    }
+
     /// The checkout of a session: the one that it has, a used one that was brought up to date, or a new one.
     ///
     /// # Errors
@@ -113,15 +118,19 @@ impl WorkareaManager {
         blocking(move || manager.take_back(&session, mode)).await
     }
 
-    /// Deletes the checkout of a session, for start-up: it is out of the way when this returns and deleted in the
-    /// background.
+    /// Deletes the checkout of a session, for start-up: it is out of the way when this returns. In the background
+    /// `before` gets to see it, wherever it is by then, and then it is deleted.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn discard(&self, session: &SessionId) -> Result<(), WorkareaError> {
+    pub fn discard(
+        &self,
+        session: &SessionId,
+        before: impl FnOnce(&Path) + Send + 'static,
+    ) -> Result<(), WorkareaError> {
         let path = self.path(session);
         let Some(marker) = own_marker(&path)? else { return Ok(()) };
-        remove(&path, scratch::remove_later)?;
+        remove(&path, |path| scratch::remove_later(path, before))?;
         self.inner.pool.retire(&marker.entry);
         Ok(())
     }
@@ -140,6 +149,13 @@ impl WorkareaManager {
         let mut found: Vec<SessionId> = ids.collect();
         found.sort();
         Ok(found)
+    }
+
+    /// The checkout that a session has.
+    #[must_use]
+    pub fn held(&self, session: &SessionId) -> Option<Workarea> {
+        let path = self.path(session);
+        Marker::read(&path).map(|marker| workarea(marker, &path, Instant::now()))
     }
 
     /// Where the checkout of a session is or would be.

@@ -27,12 +27,16 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     move_away(path)?.map_or(Ok(()), |trash| remove_tree(&trash))
 }
 
-/// Moves a directory out of the way and deletes it in the background: its name is free when this returns.
-pub(crate) fn remove_later(path: &Path) -> io::Result<()> {
+/// Moves a directory out of the way and deletes it in the background, after `before` has seen it: its name is free when
+/// this returns.
+pub(crate) fn remove_later(path: &Path, before: impl FnOnce(&Path) + Send + 'static) -> io::Result<()> {
     let Some(trash) = move_away(path)? else { return Ok(()) };
     let deleter = std::thread::Builder::new().name("workarea-delete".to_owned());
     // Without a thread the next start of a host sweeps it.
-    let _handle = deleter.spawn(move || remove_tree(&trash))?;
+    let _handle = deleter.spawn(move || {
+        before(&trash);
+        remove_tree(&trash)
+    })?;
     Ok(())
 }
 

@@ -22,10 +22,34 @@ pub(crate) enum HostCommand {
     Drain(DrainArgs),
     /// End the daemon now; what runs is interrupted.
     Stop(AddressArgs),
+    /// Delete idle workareas of a repository.
+    Evict(EvictArgs),
     /// Show the daemon's log.
     Logs(LogsArgs),
     /// Look for what keeps this host from working, and say what to do about it.
     Doctor(DoctorArgs),
+}
+
+/// Flags of `host evict`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  rensei host evict --repo https://github.com/example/app
+  rensei host evict --repo example-app --older-than 24h
+
+A workarea that a session holds is never evicted. What there is: `rensei host stats --pool`.")]
+pub(crate) struct EvictArgs {
+    /// Repository whose idle workareas go: its URL, or the id of its project.
+    #[arg(long, value_name = "URL")]
+    pub(crate) repo: String,
+    /// Only those that no session had for so long: seconds, or with a unit such as `15m` or `24h` [default: all].
+    #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true, value_parser = value::duration)]
+    pub(crate) older_than: Duration,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) address: AddressArgs,
 }
 
 /// Where the daemon's control API is.

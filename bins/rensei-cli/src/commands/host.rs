@@ -4,6 +4,7 @@ mod action;
 pub(crate) mod client;
 mod doctor;
 mod drain;
+mod evict;
 mod logs;
 pub(crate) mod run;
 mod runtimes;
@@ -24,6 +25,7 @@ pub(super) fn run(context: &Context, command: HostCommand) -> CommandResult<Exit
         HostCommand::Resume(address) => block_on(action::run(context, Action::Resume, address)),
         HostCommand::Drain(args) => block_on(drain::run(context, args)),
         HostCommand::Stop(address) => block_on(action::run(context, Action::Stop, address)),
+        HostCommand::Evict(args) => block_on(evict::run(context, args)),
         HostCommand::Doctor(args) => doctor::run(context, &args),
         HostCommand::Logs(args) => block_on(logs::run(context, args)),
     }

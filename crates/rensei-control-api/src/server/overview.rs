@@ -33,6 +33,9 @@ pub(super) fn routes() -> ApiRouter<Api> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct StatsQuery {
+    /// With `pool`, if it is the word `true`.
+    #[serde(default)]
+    pool: Switch,
     /// With `byMachine`, if it is the word `true`.
     #[serde(default)]
     by_machine: Switch,
@@ -42,7 +45,7 @@ async fn stats(
     State(daemon): State<DaemonHandle>,
     QueryOf(query): QueryOf<StatsQuery>,
 ) -> Result<Answer<Stats>, Refusal> {
-    Ok(Answer(daemon.stats(query.by_machine.is_on())))
+    Ok(Answer(daemon.stats(query.pool.is_on(), query.by_machine.is_on())))
 }
 
 async fn heartbeat(State(daemon): State<DaemonHandle>) -> Answer<Heartbeat> {

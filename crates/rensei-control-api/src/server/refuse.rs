@@ -7,6 +7,8 @@ use rensei_proto::ErrorBody;
 
 /// Seconds after which a session that found no slot may be posted again.
 const RETRY_POST: u32 = 5;
+/// Seconds after which a workarea may be asked for again when its remote or the disk was not ready.
+const RETRY_WORKAREA: u32 = 30;
 
 impl From<TransitionError> for Refusal {
     fn from(error: TransitionError) -> Self {
@@ -33,7 +35,8 @@ impl From<AcquireError> for Refusal {
             AcquireError::UnknownSession => Self::not_found(ErrorBody::new(chain(&error))),
             AcquireError::Workarea(cause) => {
                 let body = ErrorBody { hint: cause.hint(), ..ErrorBody::new(chain(&error)) };
-                with_status(cause.http_status(), body)
+                let refusal = with_status(cause.http_status(), body);
+                if cause.is_retryable() { refusal.retry_after(RETRY_WORKAREA) } else { refusal }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::api::{Api, Document};
 use super::reply::Refusal;
-use super::{document, host, output, overview, providers, routing, sessions};
+use super::{document, host, output, overview, pool, providers, routing, sessions};
 use aide::axum::ApiRouter;
 use aide::openapi::OpenApi;
 use aide::transform::TransformOperation;
@@ -18,6 +18,7 @@ fn routes() -> ApiRouter<Api> {
         .merge(overview::routes())
         .merge(sessions::routes())
         .merge(output::routes())
+        .merge(pool::routes())
         .merge(providers::routes())
         .merge(routing::routes())
         .merge(document::routes())

@@ -11,5 +11,6 @@ pub(super) const RESERVED_MEMORY_MB: u32 = 16384;
 pub(super) const POOL_DISK_GB: u32 = 0;
 pub(super) const DRAIN_SECONDS: u64 = 600;
 pub(super) const DIFF_STREAMING_THRESHOLD: u32 = 1000;
+pub(super) const MAX_AGE_HOURS: u32 = 24;
 /// Region of a host without a file.
 pub(super) const REGION: &str = "local";

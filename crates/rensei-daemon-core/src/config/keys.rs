@@ -1,69 +1,13 @@
 //! All keys of the file in one table. The reference in `docs/config.md`, the keys that may be set and what a reload
 //! does about a change come from here.
 
-use super::model::{Config, Observability};
+use super::model::Observability;
 
-/// When a changed key takes effect in a running host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Applies {
-    /// As soon as the file is written.
-    AtOnce,
-    /// With the next start.
-    Restart,
-    /// It is read and checked, so that the file of another generation of hosts stays valid, and changes nothing here.
-    Nothing,
-}
+#[macro_use]
+mod key;
 
-/// One key.
-#[derive(Debug)]
-pub struct Key {
-    /// Its path; `[]` stands for every entry of a list.
-    pub path: &'static str,
-    /// Type and allowed values.
-    pub kind: &'static str,
-    /// What holds when it is absent.
-    pub default: &'static str,
-    /// What it does.
-    pub meaning: &'static str,
-    /// When a change takes effect.
-    pub applies: Applies,
-    /// A value that differs from the default.
-    pub example: &'static str,
-    /// Whether two configurations differ in it.
-    pub(super) differs: fn(&Config, &Config) -> bool,
-}
-
-/// Whether the reference has `pattern`.
-pub(super) fn is_key(pattern: &str) -> bool {
-    KEYS.iter().any(|key| key.path == pattern)
-}
-
-/// Compares one field of two configurations.
-macro_rules! field {
-    ($($path:tt)+) => { |a, b| a.$($path)+ != b.$($path)+ };
-}
-
-/// Compares one field of the projects of two configurations, entry by entry.
-macro_rules! project {
-    ($($path:tt)+) => { |a, b| !a.projects.iter().map(|p| &p.$($path)+).eq(b.projects.iter().map(|p| &p.$($path)+)) };
-}
-
-/// Compares one field of the control planes of two configurations.
-macro_rules! orchestrator {
-    ($field:ident) => {
-        |a, b| a.orchestrator.as_ref().map(|o| &o.$field) != b.orchestrator.as_ref().map(|o| &o.$field)
-    };
-}
-
-/// Compares one field of `observability`; absent and empty are the same here.
-macro_rules! observability {
-    ($field:ident) => {
-        |a, b| {
-            let field = |observability: &Option<Observability>| observability.as_ref().and_then(|o| o.$field.clone());
-            field(&a.observability) != field(&b.observability)
-        }
-    };
-}
+pub(super) use key::is_key;
+pub use key::{Applies, Key};
 
 /// Every key, in the order of the reference.
 pub const KEYS: &[Key] = &[
@@ -154,7 +98,7 @@ pub const KEYS: &[Key] = &[
         kind: "number",
         default: "0",
         meaning: "Disk that idle workareas may take, GiB; the least recently used go first. 0: no limit.",
-        applies: Applies::Nothing,
+        applies: Applies::AtOnce,
         example: "50",
         differs: field!(capacity.pool_max_disk_gb),
     },
@@ -181,7 +125,7 @@ pub const KEYS: &[Key] = &[
         kind: "`shallow`, `full` or `reference-clone`",
         default: "`shallow`",
         meaning: "How checkouts are made: newest commit only, whole history, or objects borrowed from the mirror.",
-        applies: Applies::Nothing,
+        applies: Applies::AtOnce,
         example: "full",
         differs: project!(clone_strategy),
     },
@@ -294,6 +238,51 @@ pub const KEYS: &[Key] = &[
         applies: Applies::Nothing,
         example: "50",
         differs: field!(workarea.diff_streaming_threshold),
+    },
+    Key {
+        path: "workarea.onFailure",
+        kind: "`archive` or `destroy`",
+        default: "`archive`",
+        meaning: "What becomes of the workarea of a session that did not succeed.",
+        applies: Applies::Restart,
+        example: "destroy",
+        differs: field!(workarea.on_failure),
+    },
+    Key {
+        path: "workarea.keep[]",
+        kind: "name, such as `node_modules`",
+        default: "empty: a workarea is handed on with the files of its commit and nothing else",
+        meaning: "Untracked files and directories that stay in a workarea for the next session of the same repository.",
+        applies: Applies::AtOnce,
+        example: "node_modules",
+        differs: field!(workarea.keep),
+    },
+    Key {
+        path: "workarea.clean[]",
+        kind: "name, such as `node_modules/.cache`",
+        default: "`.next`, `.turbo`, `node_modules/.cache`, `dist`, `coverage`",
+        meaning: "What goes in spite of that, also inside of what stays.",
+        applies: Applies::AtOnce,
+        example: "build",
+        differs: field!(workarea.clean),
+    },
+    Key {
+        path: "workarea.maxAgeHours",
+        kind: "number",
+        default: "24",
+        meaning: "Age from which a workarea is not handed on. 0: the default.",
+        applies: Applies::AtOnce,
+        example: "48",
+        differs: field!(workarea.max_age_hours),
+    },
+    Key {
+        path: "workarea.prewarm",
+        kind: "number, 0 to 64",
+        default: "0",
+        meaning: "Workareas that are made ahead for each project, when the host starts and when projects change.",
+        applies: Applies::Restart,
+        example: "1",
+        differs: field!(workarea.prewarm),
     },
     Key {
         path: "kit.scanPaths[]",

@@ -241,6 +241,28 @@ pub struct Workarea {
     archive_root: Option<PathBuf>,
     /// Entries of a diff above which it is streamed.
     pub diff_streaming_threshold: u32,
+    /// What becomes of the workarea of a session that did not succeed.
+    pub on_failure: OnFailure,
+    /// Untracked files and directories that stay for the next session.
+    pub keep: Vec<String>,
+    /// What goes in spite of that.
+    pub clean: Vec<String>,
+    /// Age from which a workarea is not handed on.
+    pub max_age_hours: u32,
+    /// Workareas that are made ahead for each project.
+    pub prewarm: u32,
+}
+
+/// `workarea.onFailure`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// It is kept as an archive.
+    #[default]
+    #[serde(alias = "")]
+    Archive,
+    /// It is deleted.
+    Destroy,
 }
 
 impl Default for Workarea {
@@ -250,8 +272,16 @@ impl Default for Workarea {
 }
 
 impl Workarea {
-    pub(super) const fn new(archive_root: Option<PathBuf>, diff_streaming_threshold: u32) -> Self {
-        Self { archive_root, diff_streaming_threshold }
+    pub(super) fn new(archive_root: Option<PathBuf>, diff_streaming_threshold: u32) -> Self {
+        Self {
+            archive_root,
+            diff_streaming_threshold,
+            on_failure: OnFailure::default(),
+            keep: Vec::new(),
+            clean: rensei_workarea::PoolSettings::default().clean,
+            max_age_hours: defaults::MAX_AGE_HOURS,
+            prewarm: 0,
+        }
     }
 
     /// Where archives are kept; `workareas` below the state root when the file does not say.

@@ -1,6 +1,6 @@
 //! The file as it is typed: everything optional, an empty value the same as none, unknown keys ignored.
 
-use super::model::{Channel, CloneStrategy, Schedule, TrustMode};
+use super::model::{Channel, CloneStrategy, OnFailure, Schedule, TrustMode};
 use crate::handle::ControlAuth;
 use rensei_proto::Secret;
 use serde::de::{Deserializer, Error, Visitor};
@@ -96,6 +96,11 @@ pub(super) struct RawObservability {
 pub(super) struct RawWorkarea {
     pub(super) archive_root: Option<String>,
     pub(super) diff_streaming_threshold: Option<Whole>,
+    pub(super) on_failure: Option<OnFailure>,
+    pub(super) keep: Option<Vec<String>>,
+    pub(super) clean: Option<Vec<String>>,
+    pub(super) max_age_hours: Option<Whole>,
+    pub(super) prewarm: Option<Whole>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -30,6 +30,11 @@ pub(super) struct Source<'a> {
     pub(super) defaults: &'a Defaults,
 }
 
+/// Longest age of a workarea, in hours: a year.
+const MAX_HOURS: u64 = 24 * 365;
+/// Most workareas that are made ahead for one project.
+const MAX_PREWARM: u64 = 64;
+
 /// Checks and completes what was typed.
 ///
 /// # Errors
@@ -219,8 +224,27 @@ impl Resolver<'_> {
         let archive_root = self.path("workarea.archiveRoot", raw.archive_root)?;
         let key = "workarea.diffStreamingThreshold";
         let threshold = self.number(key, raw.diff_streaming_threshold, u32::MAX.into())?.filter(|number| *number > 0);
-        let threshold = threshold.and_then(|number| u32::try_from(number).ok());
-        Ok(Workarea::new(archive_root, threshold.unwrap_or(defaults::DIFF_STREAMING_THRESHOLD)))
+        let whole = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
+        let hours = self.number("workarea.maxAgeHours", raw.max_age_hours, MAX_HOURS)?.filter(|hours| *hours > 0);
+        let prewarm = self.number("workarea.prewarm", raw.prewarm, MAX_PREWARM)?;
+        let mut workarea = Workarea::new(archive_root, whole(threshold).unwrap_or(defaults::DIFF_STREAMING_THRESHOLD));
+        workarea.on_failure = raw.on_failure.unwrap_or_default();
+        workarea.keep = self.names("workarea.keep", raw.keep)?.unwrap_or_default();
+        workarea.clean = self.names("workarea.clean", raw.clean)?.unwrap_or(workarea.clean);
+        workarea.max_age_hours = whole(hours).unwrap_or(workarea.max_age_hours);
+        workarea.prewarm = whole(prewarm).unwrap_or_default();
+        Ok(workarea)
+    }
+
+    /// Names of files and directories within a checkout.
+    fn names(&self, key: &str, names: Option<Vec<String>>) -> Result<Option<Vec<String>>, ConfigError> {
+        let names = names.filter(|names| !names.is_empty());
+        let wrong =
+            |name: &String| name.trim_matches('/').split('/').any(|part| matches!(part, "" | "." | ".." | ".git"));
+        match names.iter().flatten().position(wrong) {
+            Some(index) => Err(self.invalid(&format!("{key}[{index}]"), "is not a name within a checkout")),
+            None => Ok(names),
+        }
     }
 
     fn kit(&self, raw: RawKit) -> Result<Kit, ConfigError> {

@@ -15,7 +15,6 @@ use super::monitor::{Ended, Monitor, Watched, conclude, forget, kill_marked, win
 use super::record::{self, Record, Sender};
 use super::table::Entry;
 use super::{MARKER, Origin, Sessions, monitor};
-use crate::errors::chain;
 use crate::org::OrgName;
 use rensei_process::{ProcessIdentity, find_by_env};
 use rensei_proto::SessionId;
@@ -31,7 +30,7 @@ pub(super) async fn adopt(sessions: &Arc<Sessions>) {
     for record in records {
         adopt_one(sessions, record).await;
     }
-    discard_strays(sessions);
+    sessions.discard_strays();
     sessions.sweep.notify_one();
     let adopted = sessions.live_count();
     if adopted > 0 {
@@ -114,15 +113,4 @@ fn insert(sessions: &Sessions, record: Record) {
 fn wind_up_later(sessions: &Arc<Sessions>, id: SessionId) {
     let owned = Arc::clone(sessions);
     sessions.parts.tasks.spawn(async move { wind_up(&owned, &id).await });
-}
-
-/// Workareas that no session claims: out of the way at once, so that a session that comes again starts from nothing.
-fn discard_strays(sessions: &Sessions) {
-    let workareas = sessions.parts.workareas.list().unwrap_or_default();
-    for stray in workareas.iter().filter(|id| !sessions.is_live(id)) {
-        tracing::info!(session_id = %stray, "discarding the workarea of an ended session");
-        if let Err(error) = sessions.parts.workareas.discard(stray) {
-            tracing::warn!(session_id = %stray, error = chain(&error), "workarea could not be discarded");
-        }
-    }
 }

@@ -16,6 +16,9 @@ pub struct Stats {
     pub active_sessions: usize,
     /// Sessions that wait on this host. Always 0: it accepts or refuses, and what waits waits at the control plane.
     pub queue_depth: usize,
+    /// The pool of workareas. Only when asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<super::WorkareaPoolStats>,
     /// Every machine behind this API, which is this one. Only when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_machine: Option<Vec<MachineStats>>,

@@ -149,9 +149,9 @@ impl WorkareaManager {
         }
     }
 
-    /// Sees to it that a checkout is ready for each of these, one after the other, at the lowest priority that the
+    /// Sees to it that `count` checkouts are ready for each of these, one after the other, at the lowest priority that the
     /// system has and with one thread. What fails is logged; sessions get to hear of it when they come.
-    pub fn prewarm(&self, requests: Vec<AcquireRequest>) {
+    pub fn prewarm(&self, requests: Vec<AcquireRequest>, count: usize) {
         if requests.is_empty() {
             return;
         }
@@ -167,7 +167,7 @@ impl WorkareaManager {
                 return;
             };
             for request in &requests {
-                if let Err(error) = runtime.block_on(manager.prewarm_one(request)) {
+                if let Err(error) = runtime.block_on(manager.prewarm_one(request, count)) {
                     let repository = crate::redact(&request.repository);
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(event = "prewarm-failed", repository, error, "no workarea was made ahead");
@@ -176,13 +176,11 @@ impl WorkareaManager {
         });
     }
 
-    async fn prewarm_one(&self, request: &AcquireRequest) -> Result<(), WorkareaError> {
+    async fn prewarm_one(&self, request: &AcquireRequest, count: usize) -> Result<(), WorkareaError> {
         let repository = Repository::parse(&request.repository)?;
         names::check_reference(&request.r#ref)?;
         let key = Key { mirror: repository.mirror_name(&request.scope), toolchain: request.toolchain.clone() };
-        let full = pool::pressure(&self.inner.pool_dir)
-            .map_err(|error| WorkareaError::io("look at the disk of", &self.inner.pool_dir, error))?;
-        if self.inner.pool.spare(&key) > 0 || full.reaches(self.settings().warn_percent) {
+        if self.inner.pool.spare(&key) >= count {
             return Ok(());
         }
         let upstream = Upstream { repository, hints: request.hints.clone() };
@@ -190,15 +188,24 @@ impl WorkareaManager {
         let (start, _) = mirror.locate(&upstream, &request.r#ref).await?;
         let Start::Commit { id: commit, .. } = start else { return Ok(()) };
         let tools = self.tools(mirror.dir(), Some(1));
-        let id = self.inner.pool.begin(&key, &upstream.repository.shown)?;
-        let made = make_ready(&self.inner, &tools, &id, commit, &request.r#ref);
-        if made.is_err() {
-            self.inner.pool.retire(&id);
+        while self.inner.pool.spare(&key) < count && !self.disk_is_filling()? {
+            let id = self.inner.pool.begin(&key, &upstream.repository.shown)?;
+            let made = make_ready(&self.inner, &tools, &id, commit, &request.r#ref);
+            if made.is_err() {
+                self.inner.pool.retire(&id);
+            }
+            made?;
+            let repository = &upstream.repository.shown;
+            tracing::info!(event = "workarea-prewarmed", repository, id, "workarea made ahead");
         }
-        made?;
-        tracing::info!(event = "workarea-prewarmed", repository = upstream.repository.shown, id, "workarea made ahead");
         self.trim();
         Ok(())
+    }
+
+    fn disk_is_filling(&self) -> Result<bool, WorkareaError> {
+        let dir = &self.inner.pool_dir;
+        let full = pool::pressure(dir).map_err(|error| WorkareaError::io("look at the disk of", dir, error))?;
+        Ok(full.reaches(self.settings().warn_percent))
     }
 }
 

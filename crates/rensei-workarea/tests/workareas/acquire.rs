@@ -167,8 +167,8 @@ async fn a_discarded_checkout_is_out_of_the_way_at_once() {
     let manager = fixture.manager();
     let first = manager.acquire(&id("s1"), fixture.request("")).await.unwrap();
     std::fs::write(Path::new(&first.path).join("work"), "x").unwrap();
-    manager.discard(&id("s1")).unwrap();
-    manager.discard(&id("s1")).unwrap();
+    manager.discard(&id("s1"), |_| ()).unwrap();
+    manager.discard(&id("s1"), |_| ()).unwrap();
     assert!(manager.list().unwrap().is_empty());
     let anew = manager.acquire(&id("s1"), fixture.request("")).await.unwrap();
     assert!(!Path::new(&anew.path).join("work").exists());

@@ -412,7 +412,7 @@ async fn a_workarea_that_was_made_ahead_is_warm() {
     let fixture = Fixture::new();
     let manager = fixture.manager();
     let missing = AcquireRequest { repository: "/nonexistent".into(), ..AcquireRequest::default() };
-    manager.prewarm(vec![missing, fixture.request(""), fixture.request("")]);
+    manager.prewarm(vec![missing, fixture.request(""), fixture.request("")], 1);
     let mut tick = tokio::time::interval(Duration::from_millis(2));
     while manager.pool_stats().ready_members == 0 {
         tick.tick().await;

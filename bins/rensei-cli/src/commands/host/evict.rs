@@ -1,0 +1,25 @@
+//! `rensei host evict`.
+
+use super::client::HostClient;
+use crate::args::host::EvictArgs;
+use crate::commands::Context;
+use crate::error::CommandResult;
+use crate::output::text;
+use rensei_proto::control::EvictPoolRequest;
+use std::process::ExitCode;
+
+/// Has the daemon delete idle workareas, and prints how many went.
+pub(super) async fn run(context: &Context, args: EvictArgs) -> CommandResult<ExitCode> {
+    let client = HostClient::new(context, &args.address)?;
+    let request = EvictPoolRequest {
+        repo_url: args.repo,
+        older_than_seconds: i64::try_from(args.older_than.as_secs()).unwrap_or(i64::MAX),
+    };
+    let answer = client.ask(async |api| api.evict_pool(&request).await).await?;
+    if args.json {
+        context.output.json(&answer)?;
+    } else {
+        context.output.line(format_args!("evict: {}", text::clean(&answer.message)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,39 @@
+//! Routes of the pool of workareas.
+
+use super::api::Api;
+use super::message::{Answer, Body};
+use super::reply::{Refusal, finish};
+use super::routes::says;
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with};
+use axum::extract::State;
+use rensei_daemon_core::DaemonHandle;
+use rensei_proto::control::{EvictPoolRequest, EvictPoolResponse, WorkareaPoolStats};
+
+pub(super) fn routes() -> ApiRouter<Api> {
+    let stats_of = says("poolStats", "pool", "Members of the workarea pool, and the disk that they take.");
+    let evicted = says("evictPool", "pool", "Deletes idle workareas of a repository; never one that a session holds.");
+    ApiRouter::new()
+        .api_route("/api/daemon/pool/stats", get_with(stats, stats_of))
+        .api_route("/api/daemon/pool/evict", post_with(evict, evicted))
+}
+
+async fn stats(State(daemon): State<DaemonHandle>) -> Answer<WorkareaPoolStats> {
+    Answer(daemon.pool_stats())
+}
+
+async fn evict(
+    State(daemon): State<DaemonHandle>,
+    Body(request): Body<EvictPoolRequest>,
+) -> Result<Answer<EvictPoolResponse>, Refusal> {
+    if request.repo_url.trim().is_empty() {
+        return Err(Refusal::bad_request("repoUrl is required"));
+    }
+    if request.older_than_seconds < 0 {
+        return Err(Refusal::bad_request("olderThanSeconds must not be negative"));
+    }
+    let evicted = finish(async move {
+        daemon.evict_pool(request).await.map_err(|error| Refusal::bad_request(format!("evict failed: {error}")))
+    });
+    Ok(Answer(evicted.await??))
+}

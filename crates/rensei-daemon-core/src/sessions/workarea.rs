@@ -1,0 +1,209 @@
+//! Workareas of sessions: asked for by workers, taken back by the host, whatever the worker did.
+
+use super::Sessions;
+use crate::config::{CloneStrategy, Config, OnFailure, Project};
+use crate::errors::chain;
+use crate::handle::AcquireError;
+use crate::org::Org;
+use rensei_proto::control::{
+    EvictPoolRequest, EvictPoolResponse, SessionState, SessionView, Workarea, WorkareaPoolStats,
+};
+use rensei_proto::{SessionDetail, SessionId};
+use rensei_workarea::{AcquireRequest, ArchiveMetadata, GitHints, PoolSettings, ReleaseMode, WorkareaError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const GIB: u64 = 1 << 30;
+
+impl Sessions {
+    /// The workarea of a live session, made on the first call.
+    pub(crate) async fn workarea(&self, id: &SessionId) -> Result<Workarea, AcquireError> {
+        let detail = self.detail(id).ok_or(AcquireError::UnknownSession)?;
+        let request = self.request(&detail);
+        let workarea = self.parts.workareas.acquire(id, request).await.map_err(AcquireError::Workarea)?;
+        tracing::info!(
+            event = "workarea-acquired",
+            session_id = %id,
+            r#ref = detail.r#ref,
+            commit = workarea.commit,
+            acquire_path = workarea.acquire_path,
+            duration_ms = workarea.duration_ms,
+            "workarea acquired"
+        );
+        for note in &workarea.notes {
+            tracing::warn!(event = "workarea-note", session_id = %id, note, "the workarea is not complete");
+        }
+        // The session may have ended meanwhile; then nobody else would give the workarea back.
+        if !self.is_live(id) {
+            self.release_workarea(id).await;
+            return Err(AcquireError::UnknownSession);
+        }
+        Ok(workarea)
+    }
+
+    fn request(&self, detail: &SessionDetail) -> AcquireRequest {
+        let access = detail.git.clone().unwrap_or_default();
+        let origin = self.with_table(|table| table.entry(&detail.session_id).map(|entry| entry.origin.clone()));
+        // What was posted on this machine is the main organisation's.
+        let org = origin.as_ref().and_then(|origin| origin.org().cloned()).unwrap_or_else(|| self.parts.orgs.main());
+        let project = org.allowlist.find(&detail.repository);
+        AcquireRequest {
+            repository: detail.repository.clone(),
+            r#ref: detail.r#ref.clone(),
+            branch: detail.branch_name(),
+            hints: GitHints { credential_helper: access.credential_helper, ssh_key: access.ssh_key.map(PathBuf::from) },
+            strategy: project.map(|project| strategy(project.clone_strategy)).unwrap_or_default(),
+            toolchain: String::new(),
+            scope: org.name.slug().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Takes the workarea of an ended session back: to the pool when the session succeeded, into an archive otherwise.
+    pub(crate) async fn release_workarea(&self, id: &SessionId) {
+        // Most programs that are not our worker never ask for one; a look is cheaper than a thread.
+        if !self.parts.workareas.path(id).exists() {
+            return;
+        }
+        let view = self.view(id);
+        let released = if view.as_ref().is_some_and(|view| view.state == SessionState::Completed) {
+            // What moved out of the worker's group must not write into the next session's files.
+            super::monitor::kill_marked(self, id).await;
+            self.parts.workareas.release(id, ReleaseMode::ReturnToPool).await
+        } else {
+            self.keep_what_failed(id, view).await;
+            self.parts.workareas.release(id, ReleaseMode::Destroy).await
+        };
+        if let Err(error) = released {
+            tracing::warn!(session_id = %id, error = chain(&error), "workarea could not be released");
+        }
+    }
+
+    async fn keep_what_failed(&self, id: &SessionId, view: Option<SessionView>) {
+        let path = self.parts.workareas.path(id);
+        let archive = self.archiver(view);
+        let (session, done) = (id.clone(), tokio::task::spawn_blocking(move || archive(&path)));
+        if let Err(error) = done.await {
+            tracing::error!(session_id = %session, %error, "a workarea could not be archived");
+        }
+    }
+
+    /// What archives the workarea of a session, in whatever directory it is by then.
+    fn archiver(&self, view: Option<SessionView>) -> impl FnOnce(&Path) + Send + 'static {
+        let archives = self.parts.archives.clone();
+        let wanted = self.parts.workarea_policy.on_failure == OnFailure::Archive;
+        let held = view.as_ref().and_then(|view| self.parts.workareas.held(&view.session_id));
+        move |path| {
+            let Some(view) = view.filter(|_| wanted) else { return };
+            let session = view.session_id.clone();
+            match archives.create(path, &metadata(view, held)) {
+                Ok(made) => {
+                    tracing::info!(event = "workarea-archived", session_id = %session, archive = made.id, "workarea archived");
+                }
+                Err(error) => {
+                    tracing::error!(session_id = %session, error = chain(&error), "a workarea could not be archived and is lost");
+                }
+            }
+        }
+    }
+
+    /// Workareas that no session claims: out of the way at once, so that a session that comes again starts from
+    /// nothing. Those of sessions that failed are archived.
+    pub(super) fn discard_strays(&self) {
+        let workareas = self.parts.workareas.list().unwrap_or_default();
+        for stray in workareas.iter().filter(|id| !self.is_live(id)) {
+            tracing::info!(session_id = %stray, "discarding the workarea of an ended session");
+            let failed = self.view(stray).filter(|view| view.state != SessionState::Completed);
+            if let Err(error) = self.parts.workareas.discard(stray, self.archiver(failed)) {
+                tracing::warn!(session_id = %stray, error = chain(&error), "workarea could not be discarded");
+            }
+        }
+    }
+
+    /// Has a workarea made ahead for every project, if the configuration asks for it.
+    pub(crate) fn prewarm(&self) {
+        let count = self.parts.workarea_policy.prewarm;
+        if count > 0 {
+            let ahead = self.parts.orgs.all().iter().flat_map(|org| all_ahead(org)).collect();
+            self.parts.workareas.prewarm(ahead, count as usize);
+        }
+    }
+
+    /// Takes over what a new configuration says of the pool.
+    pub(crate) fn configure_pool(&self, config: &Config) {
+        self.parts.workareas.configure(pool_settings(config));
+    }
+
+    /// Changes how much disk idle workareas may take, GiB; 0: any.
+    pub(crate) fn set_pool_limit(&self, gib: u32) {
+        self.parts.workareas.limit_idle(u64::from(gib) * GIB);
+    }
+
+    /// The pool as it is now.
+    pub(crate) fn pool_stats(&self) -> WorkareaPoolStats {
+        self.parts.workareas.pool_stats()
+    }
+
+    /// Deletes idle workareas of a repository, named as in the allowlist or by its URL.
+    pub(crate) async fn evict_pool(&self, mut request: EvictPoolRequest) -> Result<EvictPoolResponse, WorkareaError> {
+        let named = self.parts.orgs.all().iter().find_map(|org| org.allowlist.find(&request.repo_url));
+        if let Some(project) = named {
+            request.repo_url = project.repository;
+        }
+        self.parts.workareas.evict(request).await
+    }
+}
+
+fn all_ahead(org: &Org) -> Vec<AcquireRequest> {
+    let scope = org.name.slug().unwrap_or_default();
+    org.allowlist.projects().iter().map(|project| ahead(project, scope)).collect()
+}
+
+fn ahead(project: &Project, scope: &str) -> AcquireRequest {
+    AcquireRequest {
+        scope: scope.to_owned(),
+        repository: project.repository.clone(),
+        hints: GitHints {
+            credential_helper: project.git.credential_helper.clone(),
+            ssh_key: project.git.ssh_key.clone().map(PathBuf::from),
+        },
+        strategy: strategy(project.clone_strategy),
+        ..AcquireRequest::default()
+    }
+}
+
+const fn strategy(configured: CloneStrategy) -> rensei_workarea::CloneStrategy {
+    match configured {
+        CloneStrategy::Shallow => rensei_workarea::CloneStrategy::Shallow,
+        CloneStrategy::Full => rensei_workarea::CloneStrategy::Full,
+        CloneStrategy::ReferenceClone => rensei_workarea::CloneStrategy::ReferenceClone,
+    }
+}
+
+/// How the pool is to behave.
+pub(crate) fn pool_settings(config: &Config) -> PoolSettings {
+    let workarea = &config.workarea;
+    PoolSettings {
+        max_idle_bytes: u64::from(config.capacity.pool_max_disk_gb) * GIB,
+        max_age: Duration::from_secs(u64::from(workarea.max_age_hours) * 3600),
+        keep: workarea.keep.clone(),
+        clean: workarea.clean.clone(),
+        ..PoolSettings::default()
+    }
+}
+
+fn metadata(view: SessionView, held: Option<Workarea>) -> ArchiveMetadata {
+    let (branch, commit) = held.map(|held| (held.branch, held.commit)).unwrap_or_default();
+    let disposition = if view.state == SessionState::Terminated { "terminated" } else { "failed" };
+    ArchiveMetadata {
+        session_id: view.session_id.to_string(),
+        project_id: view.project_id,
+        repository: rensei_workarea::redact(&view.repository),
+        r#ref: view.r#ref,
+        branch,
+        commit,
+        disposition: disposition.to_owned(),
+        reason: view.reason.unwrap_or_default(),
+        created_at: jiff::Timestamp::now(),
+        ..ArchiveMetadata::default()
+    }
+}
