@@ -1,6 +1,7 @@
 //! Typed client of the control API.
 
 mod error;
+mod events;
 mod host;
 mod http;
 mod output;
@@ -10,6 +11,7 @@ mod routing;
 mod sessions;
 
 pub use error::ControlError;
+pub use events::EventStream;
 pub use host::StatsQuery;
 pub use output::{OutputQuery, OutputStream};
 

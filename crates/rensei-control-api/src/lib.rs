@@ -24,6 +24,6 @@ mod headers;
 mod server;
 
 #[cfg(feature = "client")]
-pub use client::{ControlClient, ControlError, OutputQuery, OutputStream, StatsQuery};
+pub use client::{ControlClient, ControlError, EventStream, OutputQuery, OutputStream, StatsQuery};
 #[cfg(feature = "server")]
 pub use server::{BindError, ControlListener};

@@ -1,7 +1,7 @@
 //! What happens to sessions, for an embedder.
 
-use rensei_proto::SessionSpec;
-use rensei_proto::control::{SessionHandle, SessionView};
+use rensei_proto::control::{SessionHandle, SessionView, Workarea};
+use rensei_proto::{SessionId, SessionSpec};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -23,6 +23,16 @@ pub enum SessionEvent {
     Ended {
         /// How it ended.
         view: SessionView,
+    },
+    /// It got its workarea.
+    WorkareaAcquired {
+        /// As it gets it.
+        workarea: Workarea,
+    },
+    /// It gave its workarea back.
+    WorkareaReleased {
+        /// The session.
+        session_id: SessionId,
     },
 }
 

@@ -6,7 +6,7 @@ use crate::events::SessionEvents;
 use crate::host::Host;
 use crate::lifecycle::{Action, Phase, TransitionError, deadline_in};
 use rensei_proto::control::{
-    DrainRequest, EvictPoolRequest, EvictPoolResponse, HostState, PostSession, Provider, Registration, RoutingConfig,
+    DrainRequest, EvictPoolRequest, EvictPoolResponse, PostSession, Provider, Registration, RoutingConfig,
     RoutingExplanation, SessionHandle, SessionView, Status, StopResponse, Workarea, WorkareaPoolStats,
 };
 use rensei_proto::{SessionDetail, SessionId};
@@ -51,12 +51,7 @@ impl DaemonHandle {
     pub fn status(&self) -> Status {
         let host = &self.host;
         Status {
-            status: match host.lifecycle.phase() {
-                Phase::Running => HostState::Ready,
-                Phase::Paused => HostState::Paused,
-                Phase::Draining { .. } | Phase::Stopping => HostState::Draining,
-                Phase::Starting | Phase::Stopped => HostState::Stopped,
-            },
+            status: host.lifecycle.phase().wire(),
             version: host.version.clone(),
             machine_id: host.config.machine.id.clone(),
             pid: std::process::id(),
@@ -75,6 +70,35 @@ impl DaemonHandle {
     #[must_use]
     pub fn registration(&self) -> Registration {
         self.host.orgs.main().registration()
+    }
+
+    /// Waits until `differs` holds for how registration stands; for ever on a host without a control plane.
+    pub async fn registration_changed(&self, differs: impl Fn(&Registration) -> bool) {
+        let mut orgs = self.host.orgs.changes();
+        loop {
+            let main = self.host.orgs.main();
+            let mut changes = main.link().map(|link| link.changes.subscribe());
+            if differs(&main.registration()) {
+                return;
+            }
+            let changed = async {
+                match &mut changes {
+                    Some(changes) => drop(changes.changed().await),
+                    None => std::future::pending().await,
+                }
+            };
+            // Both only wait.
+            tokio::select! {
+                () = changed => {}
+                _sender_is_ours = orgs.changed() => {}
+            }
+        }
+    }
+
+    /// Where the daemon stands.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.host.lifecycle.phase()
     }
 
     /// Waits until the control plane has given this host an identity; for ever on a host without one.

@@ -9,6 +9,7 @@
 //! | stopping | refused | refused | refused | – | stopped |
 //! | stopped | refused | refused | refused | – | – |
 
+use rensei_proto::control::HostState;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -79,6 +80,17 @@ impl Phase {
             Self::Draining { .. } => "draining",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
+        }
+    }
+
+    /// The state that the wire has for it.
+    #[must_use]
+    pub const fn wire(self) -> HostState {
+        match self {
+            Self::Running => HostState::Ready,
+            Self::Paused => HostState::Paused,
+            Self::Draining { .. } | Self::Stopping => HostState::Draining,
+            Self::Starting | Self::Stopped => HostState::Stopped,
         }
     }
 

@@ -28,7 +28,7 @@ use rensei_proto::control::{Registration, RegistrationState};
 use rensei_proto::platform::{RegisterRequest, RegisterResponse};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// Shortest time between two full registrations of a registered host.
@@ -78,6 +78,8 @@ pub(crate) struct Link<S = PlatformClient> {
     /// Serialises recovery; holds the time of the last full registration.
     recovery: Arc<tokio::sync::Mutex<Option<Instant>>>,
     health: Mutex<Health>,
+    /// Wakes whoever watches how the registration stands.
+    pub(crate) changes: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -113,6 +115,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
             cache: parts.cache,
             recovery: Arc::default(),
             health: Mutex::default(),
+            changes: watch::Sender::new(()),
         }
     }
 
@@ -163,7 +166,9 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
             health.last_error = None;
         }
         tracing::info!(event = "runtime-token", how, worker_id = answer.worker_id, "[runtime-token] {how}");
-        self.cell.publish(answer, &self.life(answer))
+        let credentials = self.cell.publish(answer, &self.life(answer));
+        self.changes.send_replace(());
+        credentials
     }
 
     /// Replaces a rejected identity. `rejected` is the one the caller used; when it is no longer current, the current
@@ -273,6 +278,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
 
     pub(crate) fn note_failure(&self, error: &ClientError) {
         self.health().last_error = Some(chain(error));
+        self.changes.send_replace(());
     }
 
     pub(crate) fn note_heartbeat(&self, server_time: &str) {
@@ -282,6 +288,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         health.last_error = None;
         health.last_heartbeat_at = Some(rensei_proto::rfc3339_seconds(now));
         health.clock_skew_seconds = skew.filter(|seconds| seconds.abs() > NOTEWORTHY_SKEW_SECONDS);
+        self.changes.send_replace(());
     }
 
     pub(crate) fn note_suspended(&self, why: Option<String>) {
@@ -289,6 +296,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         if health.suspended != why {
             tracing::info!(event = "host-status", status = why.as_deref().unwrap_or("ok"), "host status changed");
             health.suspended = why;
+            self.changes.send_replace(());
         }
     }
 

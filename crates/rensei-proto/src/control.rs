@@ -3,6 +3,7 @@
 //! The calls are declared by the server (`rensei-control-api`) and listed in `docs/api/control.json`, an OpenAPI document
 //! whose schemas are these types.
 
+mod event;
 mod host;
 mod kits;
 mod overview;
@@ -13,6 +14,7 @@ mod session;
 mod workarea_diff;
 mod workareas;
 
+pub use event::{HostChange, HostEvent};
 pub use host::{ActionResponse, DrainRequest, HostState, Registration, RegistrationState, Status};
 pub use kits::{
     KitDetail, KitEnvelope, KitInstallRequest, KitInstallResult, KitInstallSource, KitList, KitSettings, KitSignature,

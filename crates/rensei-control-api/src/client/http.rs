@@ -30,15 +30,22 @@ pub(super) struct Request {
     method: Method,
     path: Cow<'static, str>,
     body: Option<serde_json::Result<Vec<u8>>>,
+    last_event: Option<String>,
 }
 
 impl Request {
     pub(super) fn get(path: impl Into<Cow<'static, str>>) -> Self {
-        Self { method: Method::GET, path: path.into(), body: None }
+        Self { method: Method::GET, path: path.into(), body: None, last_event: None }
     }
 
     pub(super) fn post(path: impl Into<Cow<'static, str>>) -> Self {
-        Self { method: Method::POST, path: path.into(), body: None }
+        Self { method: Method::POST, path: path.into(), body: None, last_event: None }
+    }
+
+    /// Resumes a stream of events after this one.
+    pub(super) fn after_event(mut self, id: Option<&str>) -> Self {
+        self.last_event = id.map(str::to_owned);
+        self
     }
 
     pub(super) fn json(mut self, body: &impl Serialize) -> Self {
@@ -128,6 +135,10 @@ impl Http {
         let mut built = hyper::Request::new(Full::from(json.unwrap_or_default()));
         *built.method_mut() = request.method;
         *built.uri_mut() = format!("{}{}", self.url, request.path).parse().map_err(|_| self.bad_path())?;
+        if let Some(id) = request.last_event {
+            let id = id.try_into().map_err(|_| self.unreadable("the id of the last event is no id".into()))?;
+            built.headers_mut().insert("last-event-id", id);
+        }
         if has_body {
             built.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }

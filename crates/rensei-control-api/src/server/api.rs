@@ -1,5 +1,6 @@
 //! What handlers reach.
 
+use super::journal::Journal;
 use axum::body::Bytes;
 use axum::extract::FromRef;
 use rensei_daemon_core::DaemonHandle;
@@ -10,6 +11,7 @@ pub(super) struct Api {
     pub(super) daemon: DaemonHandle,
     /// The OpenAPI document, as it is served.
     pub(super) document: Document,
+    pub(super) journal: Journal,
 }
 
 /// The OpenAPI document, as it is served.
@@ -19,6 +21,12 @@ pub(super) struct Document(pub(super) Bytes);
 impl FromRef<Api> for DaemonHandle {
     fn from_ref(api: &Api) -> Self {
         api.daemon.clone()
+    }
+}
+
+impl FromRef<Api> for Journal {
+    fn from_ref(api: &Api) -> Self {
+        api.journal.clone()
     }
 }
 

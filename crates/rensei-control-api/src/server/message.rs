@@ -174,6 +174,19 @@ pub(super) fn raw_response<'a>(operation: TransformOperation<'a>, media_type: &'
     })
 }
 
+/// Describes an answer that is a stream of server-sent events, each of which carries a `T`.
+pub(super) fn event_stream<T: JsonSchema>(operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    let schema = aide::generate::in_context(|context| context.schema.subschema_for::<T>());
+    operation.response_with::<200, (), _>(|mut response| {
+        response.inner().description = "Server-sent events; the schema is that of the data of each.".to_owned();
+        // The document has no words for a stream, so the schema of one event stands beside the media type.
+        let mut stream = MediaType::default();
+        stream.extensions.insert("x-event-schema".to_owned(), schema.to_value());
+        response.inner().content.insert("text/event-stream".to_owned(), stream);
+        response
+    })
+}
+
 fn media(json_schema: Schema) -> MediaType {
     let schema = SchemaObject { json_schema, example: None, external_docs: None };
     MediaType { schema: Some(schema), ..MediaType::default() }

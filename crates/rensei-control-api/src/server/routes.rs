@@ -1,8 +1,9 @@
 //! The table of routes: one line of [`routes`] per topic, one row per operation in the topic's file.
 
 use super::api::{Api, Document};
+use super::document;
+use super::journal::Journal;
 use super::reply::Refusal;
-use super::{document, host, output, overview, pool, providers, routing, sessions};
 use aide::axum::ApiRouter;
 use aide::openapi::OpenApi;
 use aide::transform::TransformOperation;
@@ -14,21 +15,26 @@ use rensei_proto::ErrorBody;
 /// All documented routes, in the order of the document.
 fn routes() -> ApiRouter<Api> {
     ApiRouter::new()
-        .merge(host::routes())
-        .merge(overview::routes())
-        .merge(sessions::routes())
-        .merge(output::routes())
-        .merge(pool::routes())
-        .merge(providers::routes())
-        .merge(routing::routes())
-        .merge(document::routes())
+        .merge(super::host::routes())
+        .merge(super::overview::routes())
+        .merge(super::sessions::routes())
+        .merge(super::output::routes())
+        .merge(super::pool::routes())
+        .merge(super::providers::routes())
+        .merge(super::routing::routes())
+        .merge(super::events::routes())
+        .merge(super::document::routes())
 }
 
 /// The routes of a daemon.
-pub(super) fn router(daemon: DaemonHandle) -> Router {
+pub(super) fn router(daemon: DaemonHandle, journal: Journal) -> Router {
     let (routes, api) = described();
     let document = Document(document::to_json(&api).into());
-    routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(Api { daemon, document })
+    routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(Api {
+        daemon,
+        document,
+        journal,
+    })
 }
 
 /// The routes, and the document that describes them.

@@ -1,7 +1,9 @@
 //! Connections.
 
 use super::bind::ControlListener;
+use super::events;
 use super::guard;
+use super::journal::Journal;
 use super::peer::Peer;
 use super::reply::Refusal;
 use super::routes;
@@ -44,7 +46,10 @@ pub(super) async fn serve(listener: ControlListener, daemon: DaemonHandle, shutd
     };
     let (closing, closed) = watch::channel(false);
     let mut connections = JoinSet::new();
-    let front = Front { router: routes::router(daemon.clone()), daemon };
+    let journal = Journal::new(jiff::Timestamp::now());
+    let mut history = JoinSet::new();
+    history.spawn(events::write_down(daemon.clone(), journal.clone()));
+    let front = Front { router: routes::router(daemon.clone(), journal.clone()), daemon };
     tokio::pin!(shutdown);
     loop {
         // Accepting and reaping lose nothing when dropped.
@@ -58,6 +63,8 @@ pub(super) async fn serve(listener: ControlListener, daemon: DaemonHandle, shutd
     }
     drop(socket);
     closing.send_replace(true);
+    history.shutdown().await;
+    journal.close();
     let finished = tokio::time::timeout(SHUTDOWN, async { while connections.join_next().await.is_some() {} }).await;
     if finished.is_err() {
         tracing::warn!(open = connections.len(), "control connections were cut off at shutdown");

@@ -1,6 +1,6 @@
 //! A daemon in this process with its control API on a real port.
 
-use rensei_control_api::ControlListener;
+use rensei_control_api::{ControlClient, ControlListener};
 use rensei_daemon_core::{Daemon, DaemonBuilder, DaemonHandle, Phase};
 use rensei_proto::SessionId;
 use rensei_proto::control::SessionState;
@@ -72,6 +72,10 @@ impl Server {
 
     pub(crate) fn root(&self) -> &Path {
         self.state.path()
+    }
+
+    pub(crate) fn client(&self) -> ControlClient {
+        ControlClient::new(&format!("http://{}", self.address)).unwrap()
     }
 
     pub(crate) async fn call(&self, request_line: &str, headers: &[&str], body: &str) -> Reply {

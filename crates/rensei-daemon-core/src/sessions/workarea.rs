@@ -3,6 +3,7 @@
 use super::Sessions;
 use crate::config::{CloneStrategy, Config, OnFailure, Project};
 use crate::errors::chain;
+use crate::events::SessionEvent;
 use crate::handle::AcquireError;
 use crate::org::Org;
 use rensei_proto::control::{
@@ -38,6 +39,7 @@ impl Sessions {
             self.release_workarea(id).await;
             return Err(AcquireError::UnknownSession);
         }
+        self.parts.events.publish(SessionEvent::WorkareaAcquired { workarea: workarea.clone() });
         Ok(workarea)
     }
 
@@ -73,8 +75,11 @@ impl Sessions {
             self.keep_what_failed(id, view).await;
             self.parts.workareas.release(id, ReleaseMode::Destroy).await
         };
-        if let Err(error) = released {
-            tracing::warn!(session_id = %id, error = chain(&error), "workarea could not be released");
+        match released {
+            Ok(_) => self.parts.events.publish(SessionEvent::WorkareaReleased { session_id: id.clone() }),
+            Err(error) => {
+                tracing::warn!(session_id = %id, error = chain(&error), "workarea could not be released");
+            }
         }
     }
 
