@@ -23,22 +23,52 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Kits: listing 1000 of them, and detection in a tree of 20 000 files.
+    Kits,
 }
 
 /// Runs a benchmark. Missed goals are reported, not an error.
 pub(crate) fn run(args: &Args) -> Result<(), TaskError> {
-    let What::Dispatch { quick, json } = args.what;
+    match args.what {
+        What::Dispatch { quick, json } => dispatch(quick, json),
+        What::Kits => kits(),
+    }
+}
+
+fn dispatch(quick: bool, json: bool) -> Result<(), TaskError> {
     let build =
         ["cargo", "build", "--release", "-p", "rensei-cli", "-p", "xtask", "--features", "xtask/bench", "--bins"];
     shell::run(shell::command(&build))?;
     let target = metadata::load()?.target_directory;
     let programs = target.join("release");
-    // Making a file on a disk file system can take longer than starting a process, and how long depends on what was
-    // deleted before: in memory the figures are those of the product.
-    let memory = Path::new("/dev/shm");
-    let scratch = if memory.is_dir() { memory } else { target.as_path() };
+    let scratch = scratch(&target);
     let mut command = Command::new(programs.join("bench-dispatch"));
     command.arg("--programs").arg(&programs).arg("--scratch").arg(scratch);
     command.args(quick.then_some("--quick")).args(json.then_some("--json"));
     shell::run(command)
+}
+
+fn kits() -> Result<(), TaskError> {
+    shell::run(shell::command(&[
+        "cargo",
+        "build",
+        "--release",
+        "-p",
+        "xtask",
+        "--features",
+        "bench",
+        "--bin",
+        "bench-kits",
+    ]))?;
+    let target = metadata::load()?.target_directory;
+    let mut command = Command::new(target.join("release/bench-kits"));
+    command.arg(scratch(&target));
+    shell::run(command)
+}
+
+/// Making a file on a disk file system can take longer than starting a process, and how long depends on what was deleted
+/// before: in memory the figures are those of the product.
+fn scratch(target: &Path) -> &Path {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { memory } else { target }
 }

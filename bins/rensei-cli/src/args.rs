@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod alias;
 pub(crate) mod demo;
 pub(crate) mod host;
+pub(crate) mod kit;
 pub(crate) mod platform;
 pub(crate) mod provider;
 pub(crate) mod routing;
@@ -75,6 +76,9 @@ pub(crate) enum Command {
     /// Dispatch sessions and look at them.
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// Manage kits, which teach agents a toolchain.
+    #[command(subcommand)]
+    Kit(kit::KitCommand),
     /// Look at what sessions on this machine can run with.
     #[command(subcommand)]
     Provider(provider::ProviderCommand),

@@ -4,6 +4,7 @@ mod agent;
 mod completions;
 mod demo;
 pub(crate) mod host;
+mod kit;
 mod man;
 pub(crate) mod platform;
 mod provider;
@@ -57,6 +58,7 @@ pub(crate) fn run(context: &Context, command: Command) -> CommandResult<ExitCode
         Command::Demo(args) => demo::run(context, args),
         Command::Host(command) => host::run(context, command),
         Command::Session(command) => session::run(context, command),
+        Command::Kit(command) => kit::run(context, command),
         Command::Provider(command) => provider::run(context, command),
         Command::Routing(command) => routing::run(context, command),
         Command::Platform(command) => platform::run(context, command),

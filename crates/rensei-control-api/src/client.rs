@@ -4,6 +4,7 @@ mod error;
 mod events;
 mod host;
 mod http;
+mod kits;
 mod output;
 mod pool;
 mod providers;

@@ -12,6 +12,7 @@ mod events;
 mod guard;
 mod host;
 mod journal;
+mod kits;
 mod log_file;
 mod message;
 mod output;

@@ -253,6 +253,7 @@ impl PreparedDaemon {
     pub fn with_control_url(self, control_url: &str) -> Daemon {
         let Self { builder, config, state, lock, serving, orgs, workareas } = self;
         let provides = capabilities::detect(&builder.environment);
+        let kits = crate::kits::registry(&config, state.root());
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
         let routing = Routing::open(state.root().join("routing.json"));
         let archives = Archives::new(&config.workarea.archive_root(state.root()));
@@ -288,6 +289,7 @@ impl PreparedDaemon {
             routing,
             providers: builder.providers,
             orgs,
+            kits,
             tasks,
             incidents,
             provides,

@@ -275,4 +275,10 @@ impl DaemonHandle {
     pub async fn acquire_workarea(&self, id: &SessionId) -> Result<Workarea, AcquireError> {
         self.host.sessions.workarea(id).await
     }
+
+    /// The kits of this host. Its methods look at the disk: call them where blocking is allowed.
+    #[must_use]
+    pub fn kits(&self) -> &Arc<rensei_kits::Registry> {
+        &self.host.kits
+    }
 }

@@ -34,6 +34,7 @@ pub(crate) struct Host {
     pub(crate) routing: Arc<Routing>,
     pub(crate) providers: Providers,
     pub(crate) orgs: Arc<Orgs>,
+    pub(crate) kits: Arc<rensei_kits::Registry>,
     pub(crate) tasks: Tasks,
     pub(crate) incidents: Incidents,
     /// What this machine can run.

@@ -13,6 +13,7 @@
 //! - `sessions`: admission, start, supervision, end, adoption after a crash.
 //! - `clock`: what a suspended machine and a clock that is set mean for all of these.
 //! - `lifecycle`: the daemon's own states.
+//! - `kits`: what the configuration says of them, as their registry wants it.
 //! - `providers`, `routing`: what sessions can run with, what they got, and how well that went.
 //!
 //! The crate reads no environment variable, prints nothing and never ends the process: all that is handed to the
@@ -31,6 +32,7 @@ mod events;
 mod handle;
 mod hook;
 mod host;
+mod kits;
 mod lanes;
 mod lifecycle;
 mod link;
@@ -55,4 +57,5 @@ pub use hook::{HookError, WorkerEnvironment};
 pub use lifecycle::{Phase, TransitionError};
 pub use overview::CapacityError;
 pub use providers::{LocalRuntime, LocalRuntimes, ProviderRegistry};
+pub use rensei_kits::{KitError, Registry as KitRegistry};
 pub use state::StateError;

@@ -11,6 +11,8 @@ mod compose;
 mod detect;
 mod digest;
 mod errors;
+#[doc(hidden)]
+pub mod fuzzing;
 mod git;
 mod kit;
 mod manifest;

@@ -1,7 +1,7 @@
 //! The daemon that started this worker.
 
 use rensei_control_api::{ControlClient, ControlError};
-use rensei_proto::control::Workarea;
+use rensei_proto::control::{KitSettings, Workarea};
 use rensei_proto::{SessionDetail, SessionId};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -33,6 +33,13 @@ impl Daemon {
     /// Everything about the session, with the credentials of this moment. Waits out a restart of the daemon.
     pub(crate) async fn detail(&self, id: &SessionId) -> Result<SessionDetail, ControlError> {
         wait_out(|| self.client.session_detail(id), detail_trouble).await
+    }
+
+    /// What is needed to find the kits of the host. Waits out a restart of the daemon. One that has none to tell of has no
+    /// kits.
+    pub(crate) async fn kits(&self) -> Option<KitSettings> {
+        let answer = wait_out(|| self.client.kit_settings(), detail_trouble).await;
+        answer.inspect_err(|error| tracing::warn!(event = "kit.settings", %error, "no kits are applied")).ok()
     }
 
     /// The session's workarea, made now unless it exists. Waits out a restart of the daemon.

@@ -3,16 +3,18 @@
 //! [`run`] is the life of a worker:
 //!
 //! 1. The daemon is asked for the session's detail, and for its workarea at the same time.
-//! 2. The agent runtime of the session is started in the workarea, in the worker's own process group.
-//! 3. While it runs, its output becomes activities, the lease of the session is renewed, and limits are watched.
-//! 4. What the agent left is committed, compared with where it started, and pushed if there is anything to push.
-//! 5. The outcome is left in the session's directory, reported to the control plane, and returned.
+//! 2. The kits of the host that apply to the workarea are found, and what they bring is set up.
+//! 3. The agent runtime of the session is started in the workarea, in the worker's own process group.
+//! 4. While it runs, its output becomes activities, the lease of the session is renewed, and limits are watched.
+//! 5. What the agent left is committed, compared with where it started, and pushed if there is anything to push.
+//! 6. The outcome is left in the session's directory, reported to the control plane, and returned.
 //!
 //! | ends because | status | `failureMode` | pushed |
 //! |---|---|---|---|
 //! | the agent succeeded | `completed` | | yes |
 //! | the agent failed | `failed` | `provider-error`, `silent-exit` | yes |
 //! | there is no such runtime, or it did not start | `failed` | `provider-resolve`, `spawn-failed` | |
+//! | kits contradict each other, or could not be set up | `failed` | `kit-conflict`, `kit-setup` | |
 //! | there is no workarea | `failed` | `worktree-provision` | |
 //! | its work could not be committed or pushed | `failed` | `commit-failed`, `push-failed` | no |
 //! | a limit of its stage was passed, or it took a day | `failed` | `budget-exceeded`, `timeout` | no |
@@ -30,6 +32,7 @@ mod conclusion;
 mod daemon;
 mod drive;
 mod interrupt;
+mod kits;
 mod lease;
 mod link;
 mod notice;

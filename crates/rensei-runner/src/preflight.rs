@@ -9,7 +9,7 @@ use crate::task::Task;
 use crate::text;
 use rensei_control_api::ControlError;
 use rensei_platform_client::ClientError;
-use rensei_proto::control::Workarea;
+use rensei_proto::control::{KitSettings, Workarea};
 use rensei_proto::outcome::{Outcome, SessionResult};
 use rensei_proto::{InvalidSessionId, SessionDetail, SessionId, SessionStatus};
 use std::collections::BTreeMap;
@@ -26,6 +26,10 @@ pub(crate) struct Prepared {
     pub(crate) link: Option<Arc<Link>>,
     /// Being made since the session id was known.
     pub(crate) workarea: Task<Result<Workarea, ControlError>>,
+    /// Being asked for since then too.
+    pub(crate) kits: Task<Option<KitSettings>>,
+    /// Directory of the session.
+    pub(crate) dir: Option<PathBuf>,
     /// Where the outcome goes.
     pub(crate) file: OutcomeFile,
     /// Environment of the worker.
@@ -96,14 +100,15 @@ impl PreflightError {
 pub(crate) async fn prepare(options: RunOptions, interrupts: &Interrupts) -> Result<Prepared, Finished> {
     let start = Start::now();
     let id = session_id(&options.session_id).map_err(|error| finished(&error, None))?;
-    let file = OutcomeFile::in_dir(session_dir(&options));
+    let dir = session_dir(&options);
+    let file = OutcomeFile::in_dir(dir.clone());
     let fetched = fetch(&id, &options.daemon_url, interrupts).await;
-    let (detail, link, workarea) = fetched.map_err(|error| {
+    let Fetched { detail, link, workarea, kits } = fetched.map_err(|error| {
         let outcome = outcome(&id, &error, start);
         file.write(&outcome);
         finished(&error, Some(outcome))
     })?;
-    Ok(Prepared { detail, link, workarea, file, env: options.env, raw_output: options.raw_output, start })
+    Ok(Prepared { detail, link, workarea, kits, dir, file, env: options.env, raw_output: options.raw_output, start })
 }
 
 /// Where the worker and its daemon leave files for each other.
@@ -115,7 +120,12 @@ fn session_id(text: &str) -> Result<SessionId, PreflightError> {
     if text.is_empty() { Err(PreflightError::NoSession) } else { Ok(SessionId::parse(text)?) }
 }
 
-type Fetched = (SessionDetail, Option<Arc<Link>>, Task<Result<Workarea, ControlError>>);
+struct Fetched {
+    detail: SessionDetail,
+    link: Option<Arc<Link>>,
+    workarea: Task<Result<Workarea, ControlError>>,
+    kits: Task<Option<KitSettings>>,
+}
 
 async fn fetch(id: &SessionId, daemon_url: &str, interrupts: &Interrupts) -> Result<Fetched, PreflightError> {
     let url = daemon_url.to_owned();
@@ -124,13 +134,17 @@ async fn fetch(id: &SessionId, daemon_url: &str, interrupts: &Interrupts) -> Res
         let (daemon, id) = (daemon.clone(), id.clone());
         async move { daemon.workarea(&id).await }
     });
+    let kits = Task::spawn({
+        let daemon = daemon.clone();
+        async move { daemon.kits().await }
+    });
     let answer = interrupts.guard(daemon.detail(id)).await.map_err(|_: Interrupt| PreflightError::Interrupted)?;
     let detail = answer.map_err(|source| PreflightError::Detail { id: id.clone(), source })?;
     if detail.session_id != *id {
         return Err(PreflightError::OtherSession { wanted: id.clone(), got: detail.session_id });
     }
     let link = Link::open(&detail, &daemon).map_err(PreflightError::BadPlatformUrl)?;
-    Ok((detail, link, workarea))
+    Ok(Fetched { detail, link, workarea, kits })
 }
 
 fn finished(error: &PreflightError, outcome: Option<Outcome>) -> Finished {

@@ -5,6 +5,7 @@ use crate::budget::Budget;
 use crate::conclusion::Conclusion;
 use crate::drive::{self, Cut, Observed};
 use crate::interrupt::{Interrupt, Interrupts};
+use crate::kits::{self, Kits, Place};
 use crate::link::{Link, is_transient, patience};
 use crate::preflight::{Prepared, Start};
 use crate::publish::{self, Publication};
@@ -12,15 +13,15 @@ use crate::runtime::{self, AgentEvent, AgentRuntime, AgentSpec, Failure, Runtime
 use crate::task::Task;
 use crate::{agent_env, lease, prompt, text};
 use rensei_control_api::ControlError;
-use rensei_proto::control::Workarea;
+use rensei_proto::control::{KitSettings, Workarea};
 use rensei_proto::platform::StatusRequest;
 use rensei_proto::{SessionDetail, SessionStatus};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long the end waits for a report of progress that is still on its way.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -37,7 +38,15 @@ pub(crate) struct Session {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) activities: Activities,
     start: Start,
+    dir: Option<PathBuf>,
     _lease: Option<Task<()>>,
+}
+
+/// What a session is still waiting for.
+struct Waiting {
+    workarea: Pending,
+    kits: Task<Option<KitSettings>>,
+    raw_output: Option<std::fs::File>,
 }
 
 /// A workarea that is being made.
@@ -45,7 +54,7 @@ type Pending = Task<Result<Workarea, ControlError>>;
 
 /// Runs the session. Returns when nothing more happens in the workarea; activities may still be on their way.
 pub(crate) async fn run(prepared: Prepared, interrupts: Interrupts) -> (Conclusion, Activities) {
-    let Prepared { detail, link, workarea, env, raw_output, start, .. } = prepared;
+    let Prepared { detail, link, workarea, kits, dir, env, raw_output, start, .. } = prepared;
     let session = Session {
         _lease: link.clone().map(|link| keep_lease(link, interrupts.clone())),
         activities: Activities::start(link.clone(), detail.provider()),
@@ -54,8 +63,9 @@ pub(crate) async fn run(prepared: Prepared, interrupts: Interrupts) -> (Conclusi
         interrupts,
         env,
         start,
+        dir,
     };
-    let conclusion = session.conclude(workarea, raw_output).await;
+    let conclusion = session.conclude(Waiting { workarea, kits, raw_output }).await;
     (conclusion, session.activities)
 }
 
@@ -67,7 +77,8 @@ fn keep_lease(link: Arc<Link>, interrupts: Interrupts) -> Task<()> {
 }
 
 impl Session {
-    async fn conclude(&self, pending: Pending, raw_output: Option<std::fs::File>) -> Conclusion {
+    async fn conclude(&self, waiting: Waiting) -> Conclusion {
+        let Waiting { workarea: pending, kits, raw_output } = waiting;
         let runtime = match runtime::resolve(&self.detail, &self.env) {
             Ok(runtime) => runtime,
             Err(error) => return Conclusion::failed(start_failure(&error)),
@@ -77,8 +88,38 @@ impl Session {
             Ok(Err(error)) => return Conclusion::failed(provision_failure(&error)),
             Err(interrupt) => return Conclusion::interrupted(interrupt),
         };
-        let conclusion = self.work(runtime.as_ref(), &workarea, raw_output).await;
+        let env = agent_env::compose(&self.env, &self.detail);
+        let output = raw_output.as_ref().and_then(|file| file.try_clone().ok());
+        let place = Place {
+            workarea: Path::new(&workarea.path),
+            session: self.dir.as_deref(),
+            work_type: &self.detail.work_type,
+            env: &env,
+            output: output.as_ref(),
+        };
+        let conclusion = match self.interrupts.guard(self.apply_kits(kits, &place)).await {
+            Ok(Ok(kits)) => {
+                let conclusion = self.work(runtime.as_ref(), &workarea, (&kits, &env), raw_output).await;
+                // Whatever interrupts a hook after the work was published changes nothing of it.
+                let _interrupted = self.interrupts.guard(kits.release(&place)).await;
+                conclusion
+            }
+            Ok(Err(failure)) => Conclusion::failed(failure),
+            Err(interrupt) => Conclusion::interrupted(interrupt),
+        };
         conclusion.in_workarea(&workarea)
+    }
+
+    /// Finds the kits that apply and sets up what they bring.
+    async fn apply_kits(&self, settings: Task<Option<KitSettings>>, place: &Place<'_>) -> Result<Kits, Failure> {
+        let started = Instant::now();
+        let Some(settings) = settings.await else { return Ok(Kits::default()) };
+        let kits = kits::find(settings, place).await?;
+        if !kits.is_empty() {
+            kits.set_up(place).await?;
+            self.activities.step("kits", &kits.summary(), started.elapsed());
+        }
+        Ok(kits)
     }
 
     /// Runs the agent in its workarea and publishes what it left.
@@ -86,9 +127,17 @@ impl Session {
         &self,
         runtime: &dyn AgentRuntime,
         workarea: &Workarea,
+        (kits, env): (&Kits, &BTreeMap<String, String>),
         raw_output: Option<std::fs::File>,
     ) -> Conclusion {
-        let agent = match runtime.spawn(self.spec(workarea, raw_output)) {
+        let spec = AgentSpec {
+            session_id: self.detail.session_id.to_string(),
+            workarea: PathBuf::from(&workarea.path),
+            prompt: kits.extend(prompt::prompt(&self.detail)),
+            env: env.iter().chain(&kits.env).map(|(name, value)| (name.clone(), value.clone())).collect(),
+            raw_output,
+        };
+        let agent = match runtime.spawn(spec) {
             Ok(agent) => agent,
             Err(error) => return Conclusion::failed(start_failure(&error)),
         };
@@ -98,16 +147,6 @@ impl Session {
         let observed = drive::follow(agent, budget, &self.interrupts, &self.activities).await;
         settle(running).await;
         self.finish(observed, workarea).await
-    }
-
-    fn spec(&self, workarea: &Workarea, raw_output: Option<std::fs::File>) -> AgentSpec {
-        AgentSpec {
-            session_id: self.detail.session_id.to_string(),
-            workarea: PathBuf::from(&workarea.path),
-            prompt: prompt::prompt(&self.detail),
-            env: agent_env::compose(&self.env, &self.detail),
-            raw_output,
-        }
     }
 
     /// Publishes unless the agent was cut off. Work that is lost with a failed agent helps nobody, so a failure by

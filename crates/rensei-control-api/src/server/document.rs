@@ -65,7 +65,9 @@ pub(super) fn finish(api: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
 /// The document as text.
 pub(super) fn to_json(api: &OpenApi) -> String {
     // Only strings are keys, so this cannot fail; an empty document would show at once.
-    let mut text = serde_json::to_string_pretty(api).unwrap_or_default();
+    let text = serde_json::to_string_pretty(api).unwrap_or_default();
+    // What the router takes for the rest of a path is a variable like others here.
+    let mut text = text.replace("/{*", "/{");
     text.push('\n');
     text
 }

@@ -22,6 +22,7 @@ fn routes() -> ApiRouter<Api> {
         .merge(super::pool::routes())
         .merge(super::providers::routes())
         .merge(super::routing::routes())
+        .merge(super::kits::routes())
         .merge(super::events::routes())
         .merge(super::document::routes())
 }

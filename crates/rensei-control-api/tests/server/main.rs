@@ -6,6 +6,7 @@
 mod events;
 mod fixture;
 mod guard;
+mod kits;
 mod lifetime;
 mod output;
 mod routes;

@@ -2,6 +2,7 @@
 
 use super::defaults;
 use crate::handle::ControlAuth;
+use rensei_kits::AllowedIdentity;
 use rensei_proto::Secret;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -316,24 +317,15 @@ pub struct Trust {
     /// What a kit must bring.
     pub mode: TrustMode,
     /// Identities that may sign; none: any that the root validates.
-    pub issuer_set: Vec<String>,
+    pub issuer_set: Vec<AllowedIdentity>,
     /// Name for the audit log; none: the daemon's uid.
     pub actor: Option<String>,
+    /// Trusted root other than the built-in one.
+    pub root_path: Option<PathBuf>,
 }
 
 /// `trust.mode`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TrustMode {
-    /// Signatures are shown, not demanded.
-    #[default]
-    #[serde(alias = "")]
-    Permissive,
-    /// A signature by an allowed identity.
-    SignedByAllowlist,
-    /// A signature and an attestation.
-    Attested,
-}
+pub use rensei_proto::control::TrustMode;
 
 /// `control`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -115,6 +115,7 @@ pub(super) struct RawTrust {
     pub(super) mode: Option<TrustMode>,
     pub(super) issuer_set: Option<Vec<String>>,
     pub(super) actor: Option<String>,
+    pub(super) root_path: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -12,6 +12,7 @@ use super::raw::{
     RawTrust, RawWorkarea, Whole,
 };
 use super::{defaults, names, paths, token};
+use rensei_kits::AllowedIdentity;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -262,7 +263,17 @@ impl Resolver<'_> {
         if let Some(index) = issuer_set.iter().position(|identity| identity.trim().is_empty()) {
             return Err(self.invalid(&format!("trust.issuerSet[{index}]"), "is empty; name an identity or remove it"));
         }
-        Ok(Trust { mode: raw.mode.unwrap_or_default(), issuer_set, actor: given(raw.actor) })
+        let identities = issuer_set.iter().enumerate().map(|(index, text)| {
+            AllowedIdentity::parse(text)
+                .map_err(|error| self.invalid(&format!("trust.issuerSet[{index}]"), error.to_string()))
+        });
+        let issuer_set = identities.collect::<Result<_, _>>()?;
+        Ok(Trust {
+            mode: raw.mode.unwrap_or_default(),
+            issuer_set,
+            actor: given(raw.actor),
+            root_path: self.path("trust.rootPath", raw.root_path)?,
+        })
     }
 
     fn path(&self, key: &str, text: Option<String>) -> Result<Option<PathBuf>, ConfigError> {

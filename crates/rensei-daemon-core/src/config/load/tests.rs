@@ -48,7 +48,7 @@ fn config_full_file() {
     assert_eq!(config.workarea.diff_streaming_threshold, 3);
     assert_eq!(config.kit.scan_paths(Path::new("/s")), [Path::new("/u/k1"), Path::new("/k2")]);
     assert_eq!((config.trust.mode, config.trust.actor.as_deref()), (TrustMode::SignedByAllowlist, Some("ops")));
-    assert_eq!(config.trust.issuer_set, ["me@x.y"]);
+    assert_eq!(config.trust.issuer_set[0].entry(), "me@x.y");
     assert_eq!(config.control.auth, crate::handle::ControlAuth::Open);
 }
 
