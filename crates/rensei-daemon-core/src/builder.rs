@@ -8,7 +8,7 @@ use crate::events::EventBus;
 use crate::hook::{HookError, PreSpawnHook, WorkerEnvironment};
 use crate::host::Host;
 use crate::lifecycle::Lifecycle;
-use crate::org::{Connector, Orgs};
+use crate::org::{Connector, OrgFiles, Orgs, Turns};
 use crate::overview::LastBeat;
 use crate::providers::{ProviderRegistry, Providers};
 use crate::routing::Routing;
@@ -183,10 +183,12 @@ impl DaemonBuilder {
         let (path, environment) = (self.configuration(), self.environment.clone());
         let file = ConfigWriter::new(path, environment, self.defaults.clone(), config.clone());
         let orgs = Arc::new(Orgs::new(connector, &file, &config).map_err(BuildError::Orchestrator)?);
+        let files = OrgFiles::beside(file.path(), &self.environment, &self.defaults);
+        files.take_in(&orgs);
         let git = GitEnvironment::new(git_environment(&self.environment, &orgs.secrets()));
         let workareas = WorkareaManager::new(state.root(), git);
         workareas.configure(pool_settings(&config));
-        Ok(PreparedDaemon { builder: self, config, state, lock, serving, orgs, workareas })
+        Ok(PreparedDaemon { builder: self, config, state, lock, serving, orgs, files, workareas })
     }
 
     /// What all organisations of the host have in common.
@@ -237,6 +239,7 @@ pub struct PreparedDaemon {
     lock: StateLock,
     serving: Arc<Serving>,
     orgs: Arc<Orgs>,
+    files: OrgFiles,
     workareas: WorkareaManager,
 }
 
@@ -251,7 +254,7 @@ impl PreparedDaemon {
     /// `http://127.0.0.1:7734`.
     #[must_use]
     pub fn with_control_url(self, control_url: &str) -> Daemon {
-        let Self { builder, config, state, lock, serving, orgs, workareas } = self;
+        let Self { builder, config, state, lock, serving, orgs, files, workareas } = self;
         let provides = capabilities::detect(&builder.environment);
         let kits = crate::kits::registry(&config, state.root());
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
@@ -290,6 +293,8 @@ impl PreparedDaemon {
             providers: builder.providers,
             orgs,
             kits,
+            files,
+            turns: Turns::default(),
             tasks,
             incidents,
             provides,

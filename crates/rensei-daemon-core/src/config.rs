@@ -37,4 +37,6 @@ pub use model::{
 };
 pub use names::project_id;
 pub use reference::reference;
+pub(crate) use token::without_overrides;
+pub(crate) use watch::NameWatcher;
 pub use watch::{ConfigWatcher, ConfigWriter, Reloaded};

@@ -2,11 +2,10 @@
 
 use crate::builder::DaemonBuilder;
 use crate::clock;
-use crate::config::ConfigWatcher;
 use crate::handle::DaemonHandle;
 use crate::host::Host;
 use crate::lifecycle::{Action, Phase};
-use crate::org::{Org, serve_all};
+use crate::org;
 use crate::sessions::{STOP_GRACE, StopCause};
 use crate::state::StateLock;
 use crate::supervisor::keep_running;
@@ -91,12 +90,10 @@ impl Daemon {
             let host = Arc::clone(host);
             move || watch_clock(Arc::clone(&host))
         }));
-        let (watching, main) = (Arc::clone(host), host.orgs.main());
-        lanes.spawn(keep_running(incidents(), "configuration", move || {
-            reload_on_change(Arc::clone(&watching), Arc::clone(&main), main.file.watcher())
-        }));
+        let following = Arc::clone(host);
+        lanes.spawn(keep_running(incidents(), "configuration", move || org::follow(Arc::clone(&following))));
         let serving = Arc::clone(host);
-        lanes.spawn(keep_running(incidents(), "organizations", move || serve_all(Arc::clone(&serving))));
+        lanes.spawn(keep_running(incidents(), "organizations", move || org::serve_all(Arc::clone(&serving))));
         lanes
     }
 
@@ -149,11 +146,4 @@ async fn watch_clock(host: Arc<Host>) {
         }
     };
     clock::watch(host.clock.as_ref(), &host.suspended, changed).await;
-}
-
-/// Takes in what somebody else writes into an organisation's file, until dropped.
-async fn reload_on_change(host: Arc<Host>, org: Arc<Org>, mut watcher: ConfigWatcher) {
-    loop {
-        host.reload(&org, &watcher.changed().await);
-    }
 }

@@ -5,9 +5,10 @@ use crate::config::Project;
 use crate::events::SessionEvents;
 use crate::host::Host;
 use crate::lifecycle::{Action, Phase, TransitionError, deadline_in};
+use crate::org::Org;
 use rensei_proto::control::{
-    DrainRequest, EvictPoolRequest, EvictPoolResponse, PostSession, Provider, Registration, RoutingConfig,
-    RoutingExplanation, SessionHandle, SessionView, Status, StopResponse, Workarea, WorkareaPoolStats,
+    DrainRequest, EvictPoolRequest, EvictPoolResponse, Organization, PostSession, Provider, Registration,
+    RoutingConfig, RoutingExplanation, SessionHandle, SessionView, Status, StopResponse, Workarea, WorkareaPoolStats,
 };
 use rensei_proto::{SessionDetail, SessionId};
 use rensei_workarea::WorkareaError;
@@ -63,7 +64,15 @@ impl DaemonHandle {
             registration: Some(self.registration()),
             restart_needed: host.serving.stale(),
             incident: host.incidents.last(),
+            organizations: self.organizations(),
         }
+    }
+
+    /// Whom the host works for, that of `daemon.yaml` first.
+    #[must_use]
+    pub fn organizations(&self) -> Vec<Organization> {
+        let shown = |org: &Arc<Org>| org.shown(self.host.sessions.live_count_of(org));
+        self.host.orgs.all().iter().map(shown).collect()
     }
 
     /// How registration with the control plane stands.

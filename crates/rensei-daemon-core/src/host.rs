@@ -5,7 +5,7 @@ use crate::clock::{Clock, Suspended};
 use crate::config::Config;
 use crate::errors::chain;
 use crate::lifecycle::Lifecycle;
-use crate::org::{Org, Orgs};
+use crate::org::{Org, OrgFiles, Orgs, Turns};
 use crate::overview::LastBeat;
 use crate::providers::Providers;
 use crate::routing::Routing;
@@ -35,6 +35,8 @@ pub(crate) struct Host {
     pub(crate) providers: Providers,
     pub(crate) orgs: Arc<Orgs>,
     pub(crate) kits: Arc<rensei_kits::Registry>,
+    pub(crate) files: OrgFiles,
+    pub(crate) turns: Turns,
     pub(crate) tasks: Tasks,
     pub(crate) incidents: Incidents,
     /// What this machine can run.

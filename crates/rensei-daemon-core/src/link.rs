@@ -10,6 +10,7 @@
 //! the current one.
 
 mod flight;
+mod health;
 #[cfg(test)]
 mod interleavings;
 mod profile;
@@ -22,9 +23,9 @@ use crate::clock::Clock;
 use crate::credentials::{CredentialCache, CredentialCell, Credentials, Life};
 use crate::errors::chain;
 use flight::{Identity, to_the_end};
+use health::Health;
 use rensei_platform_client::{AuthFailure, ClientError, PlatformClient};
 use rensei_proto::Secret;
-use rensei_proto::control::{Registration, RegistrationState};
 use rensei_proto::platform::{RegisterRequest, RegisterResponse};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,8 +34,6 @@ use tokio::time::Instant;
 
 /// Shortest time between two full registrations of a registered host.
 const REGISTER_SPACING: Duration = Duration::from_secs(60);
-/// Clock difference worth telling the operator.
-const NOTEWORTHY_SKEW_SECONDS: i64 = 60;
 
 /// Where identities come from.
 pub(crate) trait IdentityService {
@@ -80,15 +79,6 @@ pub(crate) struct Link<S = PlatformClient> {
     health: Mutex<Health>,
     /// Wakes whoever watches how the registration stands.
     pub(crate) changes: watch::Sender<()>,
-}
-
-#[derive(Debug, Default)]
-struct Health {
-    refused: bool,
-    last_error: Option<String>,
-    last_heartbeat_at: Option<String>,
-    clock_skew_seconds: Option<i64>,
-    suspended: Option<String>,
 }
 
 /// What a link is made of.
@@ -274,56 +264,6 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
 
     fn life(&self, answer: &RegisterResponse) -> Life {
         Life { since_boot: self.clock.since_boot(), left: remaining_life(answer, self.now()) }
-    }
-
-    pub(crate) fn note_failure(&self, error: &ClientError) {
-        self.health().last_error = Some(chain(error));
-        self.changes.send_replace(());
-    }
-
-    pub(crate) fn note_heartbeat(&self, server_time: &str) {
-        let now = self.now();
-        let skew = server_time.parse::<jiff::Timestamp>().ok().map(|server| server.as_second() - now.as_second());
-        let mut health = self.health();
-        health.last_error = None;
-        health.last_heartbeat_at = Some(rensei_proto::rfc3339_seconds(now));
-        health.clock_skew_seconds = skew.filter(|seconds| seconds.abs() > NOTEWORTHY_SKEW_SECONDS);
-        self.changes.send_replace(());
-    }
-
-    pub(crate) fn note_suspended(&self, why: Option<String>) {
-        let mut health = self.health();
-        if health.suspended != why {
-            tracing::info!(event = "host-status", status = why.as_deref().unwrap_or("ok"), "host status changed");
-            health.suspended = why;
-            self.changes.send_replace(());
-        }
-    }
-
-    /// What `host status` shows.
-    pub(crate) fn registration(&self) -> Registration {
-        let current = self.cell.current();
-        let health = self.health();
-        let state = match (&current, health.refused, &health.last_error) {
-            (_, true, _) => RegistrationState::Refused,
-            (None, false, _) => RegistrationState::Connecting,
-            (Some(_), false, None) => RegistrationState::Registered,
-            (Some(_), false, Some(_)) => RegistrationState::Unreachable,
-        };
-        Registration {
-            state,
-            url: self.url.clone(),
-            worker_id: current.map(|credentials| credentials.worker_id.clone()).unwrap_or_default(),
-            last_error: health.last_error.clone(),
-            last_heartbeat_at: health.last_heartbeat_at.clone(),
-            clock_skew_seconds: health.clock_skew_seconds,
-            suspended: health.suspended.clone(),
-        }
-    }
-
-    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
-        // Plain data: a panic elsewhere cannot have left it half-changed in a way that matters.
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

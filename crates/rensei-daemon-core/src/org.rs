@@ -5,20 +5,25 @@
 //! own list of projects. They share the capacity of the host.
 
 mod connector;
+mod files;
 mod name;
 mod registry;
 mod serve;
+mod turns;
 
 pub(crate) use connector::Connector;
+pub(crate) use files::{OrgFiles, follow};
 pub(crate) use name::OrgName;
 pub(crate) use registry::Orgs;
 pub(crate) use serve::serve_all;
+pub(crate) use turns::{Turn, Turns};
 
 use crate::allowlist::Allowlist;
 use crate::config::ConfigWriter;
 use crate::link::Link;
-use rensei_proto::control::Registration;
+use rensei_proto::control::{Organization, Registration};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -43,6 +48,8 @@ pub(crate) struct Org {
     occupancy: Notify,
     /// Nothing new is taken; what runs is reported.
     leaving: watch::Sender<bool>,
+    /// Counts up with every turn that anybody takes to ask for work.
+    last_turn: AtomicU64,
 }
 
 /// How the host reaches a control plane.
@@ -87,6 +94,28 @@ impl Org {
             link.cache.seal(leaving);
         }
         self.beat.notify_one();
+    }
+
+    /// Which turn was its last one.
+    fn last_turn(&self) -> u64 {
+        self.last_turn.load(Relaxed)
+    }
+
+    fn note_turn(&self, turn: u64) {
+        self.last_turn.store(turn, Relaxed);
+    }
+
+    /// What people see of it.
+    pub(crate) fn shown(&self, active_sessions: usize) -> Organization {
+        Organization {
+            name: self.name.slug().unwrap_or_default().to_owned(),
+            file: self.file.path().display().to_string(),
+            projects_allowed: self.allowlist.projects().len(),
+            active_sessions,
+            leaving: self.is_leaving(),
+            config_error: self.file.complaint().filter(|_| !self.is_leaving()),
+            registration: self.registration(),
+        }
     }
 
     /// The control plane counts on what it heard last, and other sessions than its own have come or gone.

@@ -1,17 +1,17 @@
 //! A new configuration for a running host: what it serves changes at once, what it is changes with the next start.
 
-use crate::config::{self, Reloaded};
+use crate::config::{self, ConfigWriter, Reloaded};
 use crate::host::Host;
-use crate::org::{Org, OrgName};
+use crate::org::OrgName;
 
 impl Host {
     /// Takes over what an organisation's file says by now.
-    pub(crate) fn reload(&self, org: &Org, reloaded: &Reloaded) {
-        if org.name == OrgName::MAIN {
+    pub(crate) fn reload(&self, name: &OrgName, file: &ConfigWriter, reloaded: &Reloaded) {
+        if *name == OrgName::MAIN {
             self.note_stale(reloaded);
             self.sessions.configure_pool(&reloaded.config);
         }
-        self.orgs.apply(&org.name, &org.file, &reloaded.config);
+        self.orgs.apply(name, file, &reloaded.config);
         if reloaded.changes.projects {
             self.sessions.prewarm();
         }

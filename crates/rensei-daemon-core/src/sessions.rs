@@ -188,6 +188,16 @@ impl Sessions {
         }
     }
 
+    /// Live sessions of an organisation.
+    pub(crate) fn live_count_of(&self, org: &Org) -> usize {
+        self.with_table(|table| table.live().filter(|entry| entry.origin.is_of(org)).count())
+    }
+
+    /// Wakes when a session comes or goes.
+    pub(crate) fn live_changes(&self) -> watch::Receiver<usize> {
+        self.live.subscribe()
+    }
+
     /// Tells the control planes, but that of `origin`, that a session has come or gone: they count on what they heard last.
     fn note_occupancy(&self, origin: &Origin) {
         self.parts.orgs.all().iter().filter(|org| !origin.is_of(org)).for_each(|org| org.note_occupancy());

@@ -15,7 +15,7 @@ mod workarea_diff;
 mod workareas;
 
 pub use event::{HostChange, HostEvent};
-pub use host::{ActionResponse, DrainRequest, HostState, Registration, RegistrationState, Status};
+pub use host::{ActionResponse, DrainRequest, HostState, Organization, Registration, RegistrationState, Status};
 pub use kits::{
     KitDetail, KitEnvelope, KitInstallRequest, KitInstallResult, KitInstallSource, KitList, KitSettings, KitSignature,
     KitSource, KitSourceList, KitSourceToggle, KitStatus, KitSummary, KitTrust, TrustMode,

@@ -62,6 +62,13 @@ impl TempState {
         self.dir.path()
     }
 
+    /// The same with a file for the organisation `org` of `platform`, which serves project `app`, too.
+    #[must_use]
+    pub fn with_org(self, org: &str, url: &str, registration_token: &str) -> Self {
+        write_org(self.root(), org, url, registration_token);
+        self
+    }
+
     /// Starts the host on the current runtime and waits until it runs.
     pub async fn start(self) -> TempHost {
         let daemon = self.daemon();
@@ -92,6 +99,14 @@ impl TempState {
     }
 }
 
+fn write_org(root: &Path, org: &str, url: &str, registration_token: &str) {
+    let yaml = format!(
+        "orchestrator: {{url: \"{url}\", authToken: {registration_token}}}\n\
+        projects:\n- id: app\n  repository: /srv/{org}\n"
+    );
+    std::fs::write(root.join(format!("daemon-{org}.yaml")), yaml).unwrap();
+}
+
 async fn running_host(host: TempHost) -> TempHost {
     host.handle.wait_for_phase(|phase| matches!(phase, Phase::Running)).await;
     host
@@ -114,6 +129,11 @@ impl TempHost {
     #[must_use]
     pub fn clock(&self) -> &SetClock {
         &self.state.as_ref().expect("present while the host runs").clock
+    }
+
+    /// Writes a file for the organisation `org`, as [`TempState::with_org`] does.
+    pub fn write_org(&self, org: &str, url: &str, registration_token: &str) {
+        write_org(self.root(), org, url, registration_token);
     }
 
     /// A session as the host remembers it.

@@ -169,6 +169,25 @@ impl FakePlatform {
         self.state(|state| state.cadence = (heartbeat_ms, poll_ms));
     }
 
+    /// Takes this registration token instead of [`REGISTRATION_TOKEN`], and mints identities that carry `name`, so that
+    /// those of two control planes can be told apart.
+    pub fn identify(&self, registration_token: &str, name: &str) {
+        self.state(|state| {
+            registration_token.clone_into(&mut state.registration_token);
+            state.prefix = format!("{name}-");
+        });
+    }
+
+    /// Items that one poll is answered with at most. Default: 5.
+    pub fn batch(&self, items: usize) {
+        self.state(|state| state.batch = items);
+    }
+
+    /// Whether what is refused is handed out again. Default: no.
+    pub fn requeue_refused(&self, requeue: bool) {
+        self.state(|state| state.requeue = requeue);
+    }
+
     /// Whether registrations announce long polls. Default: yes.
     pub fn long_poll(&self, announced: bool) {
         self.state(|state| state.long_poll = announced);

@@ -143,7 +143,7 @@ pub(super) fn blank(text: &str) -> bool {
 }
 
 /// A file that others can change decides what runs here; one that others can read gives the token away.
-fn exposed(path: &Path, mode: u32, config: &Config) -> Option<ConfigWarning> {
+pub(super) fn exposed(path: &Path, mode: u32, config: &Config) -> Option<ConfigWarning> {
     let literal = config.orchestrator.as_ref().is_some_and(|o| o.token_source == TokenSource::File);
     let message = match (mode & 0o022 != 0, mode & 0o044 != 0 && literal) {
         (true, _) => "other users can change the configuration, and with it what runs here",

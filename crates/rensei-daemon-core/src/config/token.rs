@@ -7,6 +7,14 @@ use std::collections::BTreeMap;
 /// Variables that replace the token of the file, strongest first.
 const OVERRIDES: [&str; 2] = ["RENSEI_DAEMON_TOKEN", "DONMAI_DAEMON_TOKEN"];
 
+/// `env` for the file of a further organisation: what replaces the token of `daemon.yaml` is not for the control planes
+/// of others.
+pub(crate) fn without_overrides(env: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut env = env.clone();
+    env.retain(|name, _| !OVERRIDES.contains(&name.as_str()));
+    env
+}
+
 /// The token in force.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Token {
@@ -62,6 +70,17 @@ mod tests {
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let token = resolve(Some(&Secret::from(written)), &env);
         (token.value.map(|value| value.expose().to_owned()).unwrap_or_default(), token.source, token.unset)
+    }
+
+    #[test]
+    fn config_overrides_are_for_the_main_file_only() {
+        let env = [("RENSEI_DAEMON_TOKEN", "main"), ("DONMAI_DAEMON_TOKEN", "main"), ("PARTNER", "theirs")];
+        let env = without_overrides(&env.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+        let of = |written| resolve(Some(&Secret::from(written)), &env).value.unwrap().expose().to_owned();
+        assert_eq!(
+            (of("${PARTNER}"), of("${RENSEI_DAEMON_TOKEN}")),
+            ("theirs".into(), "${RENSEI_DAEMON_TOKEN}".into())
+        );
     }
 
     #[test]

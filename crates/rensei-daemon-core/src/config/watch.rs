@@ -1,6 +1,9 @@
 //! Noticing that somebody else changed the file.
 
 mod events;
+mod names;
+
+pub(crate) use self::names::NameWatcher;
 
 use self::events::Events;
 use super::changes::{Changes, changes};
@@ -146,6 +149,12 @@ impl ConfigWriter {
         ConfigWatcher { shared, events, due: Some(Instant::now()) }
     }
 
+    /// Looks at the file now; what is new about it is answered. Waits for the disk.
+    pub(crate) fn look(&self) -> Option<Reloaded> {
+        self.shared.look();
+        self.shared.known().deliver()
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -205,8 +214,8 @@ impl Shared {
     /// Reads the file and remembers what is new about it.
     fn look(&self) {
         let mut known = self.known();
-        let text = match load::read(&self.path) {
-            Ok(Some((text, _mode))) => text,
+        let (text, mode) = match load::read(&self.path) {
+            Ok(Some(read)) => read,
             Ok(None) => return known.complain(&self.path, "the configuration is gone"),
             Err(error) => return known.complain(&self.path, &chain(&error)),
         };
@@ -220,7 +229,7 @@ impl Shared {
                 known.complain(&self.path, "the configuration is empty");
             }
             Ok(loaded) => {
-                for warning in &loaded.warnings {
+                for warning in loaded.warnings.iter().chain(&load::exposed(&self.path, mode, &loaded.config)) {
                     tracing::warn!(path = %self.path.display(), key = warning.key, hint = warning.hint, "{}", warning.message);
                 }
                 known.accept(text, loaded.config);

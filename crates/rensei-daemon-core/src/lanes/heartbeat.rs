@@ -60,6 +60,11 @@ impl HeartbeatLane {
             {
                 tracing::warn!(event = "runtime-token", error = chain(&error), "[runtime-token] early refresh failed");
             }
+            if let Some(twin) = self.host.orgs.twin_of(&self.org) {
+                self.keep_quiet(&twin);
+                self.rest(current.heartbeat_interval).await;
+                continue;
+            }
             let pause = match self.beat().await {
                 Ok(()) => {
                     delays = backoff();
@@ -75,6 +80,13 @@ impl HeartbeatLane {
             };
             self.rest(pause).await;
         }
+    }
+
+    /// Two files for one organisation: what one of them said of its sessions would be wrong for the other's.
+    fn keep_quiet(&self, twin: &Org) {
+        let (file, other) = (self.org.file.path().display(), twin.file.path().display());
+        self.link.note_trouble(format!("{file} leads to the same worker as {other}; remove one of them"));
+        self.pulse.send_if_modified(|pulse| !std::mem::replace(&mut pulse.suspended, true));
     }
 
     /// Sleeps, but wakes when the host's state changes, so that a drain or a slot that is free again is known at once.

@@ -53,7 +53,7 @@ async fn write(host: &Host, org: &Org, id: &str, wanted: bool, edit: Edit) -> Re
     }
     let written = org.file.update(vec![edit]).await.map_err(|error| format!("write config: {}", chain(&error)))?;
     if let Some(reloaded) = written {
-        host.reload(org, &reloaded);
+        host.reload(&org.name, &org.file, &reloaded);
     }
     Ok(())
 }

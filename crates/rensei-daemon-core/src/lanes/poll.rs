@@ -7,7 +7,7 @@ use crate::errors::chain;
 use crate::host::Host;
 use crate::lifecycle::Phase;
 use crate::link::{Link, backoff, patience};
-use crate::org::Org;
+use crate::org::{Org, Turn};
 use rensei_platform_client::ClientError;
 use rensei_proto::SessionId;
 use rensei_proto::platform::{ClaimRequest, NackRequest, PollItem, PollResponse};
@@ -45,6 +45,19 @@ struct Taken {
     trouble: bool,
     /// Whether at least one runs here now.
     accepted: bool,
+    /// Whether at least one goes back, or could not be claimed.
+    refused: bool,
+    /// Whether one goes back because somebody else took the slot.
+    full: bool,
+    /// Whether the machine slept meanwhile, so that there was no answer.
+    woken: bool,
+}
+
+impl Taken {
+    /// Whether there was no work.
+    const fn nothing(&self) -> bool {
+        !self.accepted && !self.refused
+    }
 }
 
 /// An item that goes back.
@@ -68,35 +81,26 @@ struct BareItem {
 
 impl PollLane {
     /// Polls until dropped.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
         let mut delays = backoff();
         let mut suspended = self.host.suspended.subscribe();
         loop {
-            self.until_work_is_wanted().await;
             let asked = Instant::now();
-            // A poll that was held while the machine slept will not be answered any more. Should it be, what it brings is
-            // offered again.
-            let answer = tokio::select! {
-                answer = self.poll() => answer,
-                () = woken(&mut suspended) => continue,
-            };
-            let pause = match answer {
-                Ok(answer) => {
-                    let nothing = answer.work.is_empty();
-                    let taken = self.take(answer).await;
-                    if taken.trouble {
-                        // A host that cannot start anything would only hold the queue up.
-                        delays.next()
-                    } else if !taken.accepted && !nothing {
-                        // What was refused may come straight back; a control plane and its host must not play ball.
-                        delays.next().map(|delay| delay.min(REFUSED_PAUSE))
-                    } else {
-                        delays = backoff();
-                        self.pause_after(nothing, asked).await
-                    }
+            let pause = match self.ask().await {
+                Ok(taken) if taken.woken => None,
+                // A host that cannot start anything would only hold the queue up.
+                Ok(taken) if taken.trouble => delays.next(),
+                // What was refused may come straight back; a control plane and its host must not play ball. A host that
+                // was full in the meantime waits for a slot anyway.
+                Ok(taken) if taken.refused && !taken.accepted && !taken.full => {
+                    delays.next().map(|delay| delay.min(REFUSED_PAUSE))
+                }
+                Ok(taken) => {
+                    delays = backoff();
+                    self.pause_after(taken.nothing(), asked).await
                 }
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "poll failed");
+                    tracing::warn!(org = %self.org.name, error = chain(&error), "poll failed");
                     self.link.note_failure(&error);
                     patience(&error).or_else(|| delays.next())
                 }
@@ -109,6 +113,29 @@ impl PollLane {
         }
     }
 
+    /// Asks for work when it is wanted. Where others ask, too, first in turn and for what is there, and then for what
+    /// may come, which reserves nothing.
+    async fn ask(&self) -> Result<Taken, ClientError> {
+        let turn = self.turn().await;
+        let shared = self.host.orgs.are_many();
+        let taken = self.round(!shared).await?;
+        drop(turn);
+        let may_wait = self.link.cell.current().is_some_and(|credentials| credentials.long_poll);
+        if shared && taken.nothing() && may_wait && self.is_work_wanted() { self.round(true).await } else { Ok(taken) }
+    }
+
+    /// One poll, and what becomes of its answer.
+    async fn round(&self, may_be_held: bool) -> Result<Taken, ClientError> {
+        let mut suspended = self.host.suspended.subscribe();
+        // A poll that was held while the machine slept will not be answered any more. Should it be, what it brings is
+        // offered again.
+        let answer = tokio::select! {
+            answer = self.poll(may_be_held) => answer?,
+            () = woken(&mut suspended) => return Ok(Taken { woken: true, ..Taken::default() }),
+        };
+        Ok(self.take(answer).await)
+    }
+
     /// Without long polls the interval paces the lane; with them only an empty answer that came at once does.
     async fn pause_after(&self, nothing: bool, asked: Instant) -> Option<Duration> {
         let current = self.link.cell.available().await;
@@ -116,30 +143,36 @@ impl PollLane {
         (nothing && !held).then(|| if current.long_poll { HELD } else { current.poll_interval })
     }
 
-    /// Waits for an identity, a confirmed first beat, the running phase and a free slot, all at once.
-    async fn until_work_is_wanted(&mut self) {
+    /// Waits for an identity, a confirmed first beat, the running phase, a free slot and the turn, all at once.
+    async fn turn(&self) -> Turn<'_> {
+        let mut pulse = self.pulse.clone();
         loop {
             self.org.in_force().await;
             self.link.cell.available().await;
-            if self.pulse.wait_for(|pulse| pulse.resumed && !pulse.suspended).await.is_err() {
+            if pulse.wait_for(|pulse| pulse.resumed && !pulse.suspended).await.is_err() {
                 std::future::pending::<()>().await;
             }
             self.host.lifecycle.wait_for(|phase| *phase == Phase::Running).await;
-            self.host.sessions.free_slot().await;
-            let still = self.host.lifecycle.phase() == Phase::Running
-                && !self.org.is_leaving()
-                && !self.pulse.borrow().suspended
-                && self.host.sessions.has_free_slot();
-            if still {
-                return;
+            let turn = self.host.turns.next(&self.host.sessions, &self.org).await;
+            if self.is_work_wanted() {
+                return turn;
             }
         }
     }
 
-    async fn poll(&self) -> Result<PollResponse, ClientError> {
+    fn is_work_wanted(&self) -> bool {
+        let pulse = self.pulse.borrow();
+        self.host.lifecycle.phase() == Phase::Running
+            && !self.org.is_leaving()
+            && pulse.resumed
+            && !pulse.suspended
+            && self.host.sessions.has_free_slot()
+    }
+
+    async fn poll(&self, may_be_held: bool) -> Result<PollResponse, ClientError> {
         self.link
             .call(|credentials| async move {
-                let wait = credentials.long_poll.then_some(LONG_POLL);
+                let wait = (may_be_held && credentials.long_poll).then_some(LONG_POLL);
                 self.link.client.poll(&credentials.token, &credentials.worker_id, wait).await
             })
             .await
@@ -152,9 +185,14 @@ impl PollLane {
                 Ok(item) => {
                     if answer.pre_claimed || self.claim(&item).await {
                         self.accept(&item, raw, &mut taken);
+                    } else {
+                        taken.refused = true;
                     }
                 }
-                Err(error) => self.refuse_unreadable(raw, &error),
+                Err(error) => {
+                    taken.refused = true;
+                    self.refuse_unreadable(raw, &error);
+                }
             }
         }
         taken
@@ -191,7 +229,9 @@ impl PollLane {
         match self.host.accept_polled(&self.org, item.spec(&repository), detail) {
             Ok(_handle) => taken.accepted = true,
             Err(error) => {
+                taken.refused = true;
                 taken.trouble |= error.is_trouble();
+                taken.full |= matches!(error, AcceptError::Full { .. });
                 self.refuse(item, raw, &error);
             }
         }

@@ -13,6 +13,7 @@ use rensei_proto::control::{Registration, RegistrationState};
 use rensei_proto::platform::RegisterRequest;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::sync::{Notify, watch};
 
 /// Prefixes of tokens that a real control plane minted.
@@ -75,6 +76,7 @@ impl Connector {
             beat: Notify::new(),
             occupancy: Notify::new(),
             leaving: watch::Sender::new(false),
+            last_turn: AtomicU64::new(0),
         }
     }
 

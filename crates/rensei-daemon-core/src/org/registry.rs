@@ -6,6 +6,7 @@ use crate::config::{Config, ConfigWriter};
 use crate::errors::chain;
 use rensei_platform_client::ClientError;
 use rensei_proto::Secret;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -35,6 +36,32 @@ impl Orgs {
     /// The main one first.
     pub(crate) fn all(&self) -> Vec<Arc<Org>> {
         self.list.borrow().clone()
+    }
+
+    /// Files of those that are worked for.
+    pub(super) fn files(&self) -> Vec<(OrgName, ConfigWriter)> {
+        let list = self.list.borrow();
+        list.iter().filter(|org| !org.is_leaving()).map(|org| (org.name.clone(), org.file.clone())).collect()
+    }
+
+    /// Those beside the main one that are worked for.
+    pub(super) fn further(&self) -> BTreeSet<OrgName> {
+        self.files().into_iter().map(|(name, _file)| name).filter(|name| *name != OrgName::MAIN).collect()
+    }
+
+    /// Whether there are others who ask for work.
+    pub(crate) fn are_many(&self) -> bool {
+        self.list.borrow().iter().filter(|org| org.link().is_some() && !org.is_leaving()).nth(1).is_some()
+    }
+
+    /// Another one that is the same worker at the same control plane. Only one of them may speak as that worker: what it
+    /// says of its sessions is taken for all of them. Whoever leaves speaks first, then the main one.
+    pub(crate) fn twin_of(&self, org: &Org) -> Option<Arc<Org>> {
+        let mine = org.worker()?;
+        let list = self.list.borrow();
+        let mut same = list.iter().filter(|other| other.worker().is_some_and(|other| other == mine));
+        let first = same.clone().find(|other| other.is_leaving()).or_else(|| same.next())?;
+        (!std::ptr::eq(Arc::as_ptr(first), org)).then(|| Arc::clone(first))
     }
 
     /// Wakes when one comes or goes.
@@ -95,7 +122,6 @@ impl Orgs {
         }
     }
 
-    #[expect(dead_code, reason = "called as soon as files of further organisations are watched")]
     /// The organisation is no longer worked for. What runs goes on and is reported.
     pub(crate) fn leave(&self, name: &OrgName) {
         self.list.send_if_modified(|list| {
@@ -149,6 +175,12 @@ impl Org {
     /// Whether it is the organisation `name` at the control plane `url`.
     fn is_at(&self, name: &OrgName, url: &str) -> bool {
         self.name == *name && self.link().is_some_and(|link| link.url == normal(url))
+    }
+
+    /// Where it is known as what.
+    fn worker(&self) -> Option<(&str, String)> {
+        let link = self.link()?;
+        Some((&link.url, link.cell.current()?.worker_id.clone()))
     }
 
     /// Serves what `config` says from now on.

@@ -65,6 +65,36 @@ pub struct Status {
     /// started again. *Extension.*
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub incident: Option<String>,
+    /// Whom the host works for, that of `daemon.yaml` first. `registration`, `projects_allowed` and the keys that need a
+    /// restart are those of the first one. *Extension.*
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::or_default")]
+    pub organizations: Vec<Organization>,
+}
+
+/// An organisation that a host works for. *Extension.*
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Organization {
+    /// `<org>` of `daemon-<org>.yaml`; empty for that of `daemon.yaml`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Its file.
+    pub file: String,
+    /// Number of its allowlisted projects.
+    #[serde(default)]
+    pub projects_allowed: usize,
+    /// Its sessions that run.
+    #[serde(default)]
+    pub active_sessions: usize,
+    /// Its file is gone, or names another control plane: what runs goes on and is reported, nothing new is taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
+    /// Why the file is not used as it is just now. What it said before holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_error: Option<String>,
+    /// How registration with its control plane stands.
+    pub registration: Registration,
 }
 
 /// How registration with the control plane stands.

@@ -6,12 +6,14 @@ use crate::fault::{Answer, Call};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-/// Items that one poll takes at most.
-const BATCH: usize = 5;
-
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) cadence: (u64, u64),
+    /// Items that one poll takes at most.
+    pub(super) batch: usize,
+    /// Whether what is refused can be fetched again.
+    pub(super) requeue: bool,
+    pub(super) registration_token: String,
     pub(super) long_poll: bool,
     pub(super) pre_claimed: bool,
     pub(super) workers: HashSet<String>,
@@ -27,6 +29,8 @@ pub(super) struct State {
     pub(super) redispatch: bool,
     /// Items that were handed out and have not ended, by session.
     claimed: BTreeMap<String, Value>,
+    /// Of all identities that are minted.
+    pub(super) prefix: String,
     minted: u64,
 }
 
@@ -34,6 +38,9 @@ impl Default for State {
     fn default() -> Self {
         Self {
             cadence: (50, 20),
+            batch: 5,
+            requeue: false,
+            registration_token: REGISTRATION_TOKEN.to_owned(),
             long_poll: true,
             pre_claimed: true,
             workers: HashSet::new(),
@@ -46,6 +53,7 @@ impl Default for State {
             ends: BTreeMap::new(),
             redispatch: false,
             claimed: BTreeMap::new(),
+            prefix: String::new(),
             minted: 0,
         }
     }
@@ -69,7 +77,7 @@ impl State {
         Some(match call {
             Call::Register => {
                 self.minted += 1;
-                let worker = format!("wkr_{}", self.minted);
+                let worker = format!("wkr_{}{}", self.prefix, self.minted);
                 self.workers.insert(worker.clone());
                 ok(&self.credentials(&worker))
             }
@@ -79,6 +87,10 @@ impl State {
             Call::Claim => ok(&json!({"claimed": !self.refused_claims.contains(id)})),
             Call::Status => self.status(id, body),
             Call::LockRefresh => ok(&json!({"refreshed": true})),
+            Call::Nack if self.requeue => {
+                self.queue.push_front(body["work"].to_string().into_bytes());
+                ok(&json!({"ok": true}))
+            }
             Call::Nack | Call::Activity | Call::Completion => ok(&json!({"ok": true})),
         })
     }
@@ -87,7 +99,7 @@ impl State {
     fn refusal(&self, call: Call, id: &str, request: &Request) -> Option<Answer> {
         let bearer = request.bearer.as_deref().unwrap_or_default();
         match call {
-            Call::Register | Call::RefreshToken if bearer != REGISTRATION_TOKEN => {
+            Call::Register | Call::RefreshToken if bearer != self.registration_token => {
                 Some(refused(401, "unknown registration token"))
             }
             Call::RefreshToken | Call::Heartbeat | Call::Poll if !self.workers.contains(id) => {
@@ -103,7 +115,7 @@ impl State {
     /// A new token in place of the worker's old ones.
     fn credentials(&mut self, worker: &str) -> Value {
         self.minted += 1;
-        let token = format!("eyJ.{TOKEN_MARK}.{}", self.minted);
+        let token = format!("eyJ.{TOKEN_MARK}.{}{}", self.prefix, self.minted);
         self.tokens.retain(|_, owner| owner != worker);
         self.tokens.insert(token.clone(), worker.to_owned());
         let extensions: &[&str] = if self.long_poll { &["long-poll", "fencing"] } else { &[] };
@@ -145,7 +157,7 @@ impl State {
         if self.queue.is_empty() {
             return None;
         }
-        let taken = self.queue.len().min(BATCH);
+        let taken = self.queue.len().min(self.batch);
         let items: Vec<_> = self.queue.drain(..taken).collect();
         let readable = items.iter().filter_map(|item| serde_json::from_slice::<Value>(item).ok());
         for item in readable {

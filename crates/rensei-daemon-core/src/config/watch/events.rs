@@ -31,6 +31,21 @@ impl Events {
         Self::Poll(Poll::of(path))
     }
 
+    /// Watches for files in `directory` whose names begin with `prefix`.
+    pub(super) fn of_names(directory: &Path, prefix: &std::ffi::OsStr) -> Self {
+        #[cfg(target_os = "linux")]
+        match kernel::Watch::of_names(directory, prefix) {
+            Ok(watch) => return Self::Kernel(watch, directory.to_owned()),
+            Err(error) => {
+                tracing::warn!(path = %directory.display(), %error, "no notice of changes from the system; looking every second");
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _every_name_counts = prefix;
+        // It changes whenever a name does.
+        Self::Poll(Poll::of(directory))
+    }
+
     /// Waits for a hint. Cancel-safe: nothing is taken before it is answered.
     pub(super) async fn next(&mut self) {
         match self {
@@ -81,7 +96,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
 #[cfg(target_os = "linux")]
 mod kernel {
     use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-    use std::ffi::OsString;
+    use std::ffi::{OsStr, OsString};
     use std::io;
     use std::mem::MaybeUninit;
     use std::os::fd::OwnedFd;
@@ -97,7 +112,23 @@ mod kernel {
     pub(in crate::config::watch) struct Watch {
         queue: AsyncFd<OwnedFd>,
         /// Watched directories and the name that counts in each.
-        names: Vec<(i32, OsString)>,
+        names: Vec<(i32, Wanted)>,
+    }
+
+    /// Which names in a directory count.
+    #[derive(Debug)]
+    enum Wanted {
+        Name(OsString),
+        Prefix(OsString),
+    }
+
+    impl Wanted {
+        fn is(&self, name: &[u8]) -> bool {
+            match self {
+                Self::Name(wanted) => wanted.as_bytes() == name,
+                Self::Prefix(prefix) => name.starts_with(prefix.as_bytes()),
+            }
+        }
     }
 
     /// What the queue held.
@@ -112,20 +143,18 @@ mod kernel {
         /// Directories are watched, not files: a file that is replaced is another file.
         pub(super) fn of(path: &Path) -> io::Result<Self> {
             let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-            // Not MODIFY: the log of the host is written in the same directory all the time, and a writer that is done
-            // closes its file.
-            let what = WatchFlags::CREATE
-                | WatchFlags::CLOSE_WRITE
-                | WatchFlags::MOVED_TO
-                | WatchFlags::MOVED_FROM
-                | WatchFlags::DELETE
-                | WatchFlags::ONLYDIR;
             let mut names = Vec::new();
             for place in places(path) {
                 let (Some(directory), Some(name)) = (place.parent(), place.file_name()) else { continue };
                 let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-                names.push((inotify::add_watch(&queue, directory, what)?, name.to_owned()));
+                names.push((inotify::add_watch(&queue, directory, what())?, Wanted::Name(name.to_owned())));
             }
+            Ok(Self { queue: register(queue)?, names })
+        }
+
+        pub(super) fn of_names(directory: &Path, prefix: &OsStr) -> io::Result<Self> {
+            let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+            let names = vec![(inotify::add_watch(&queue, directory, what())?, Wanted::Prefix(prefix.to_owned()))];
             Ok(Self { queue: register(queue)?, names })
         }
 
@@ -146,6 +175,17 @@ mod kernel {
         }
     }
 
+    /// Not MODIFY: the log of the host is written in the same directory all the time, and a writer that is done closes its
+    /// file.
+    fn what() -> WatchFlags {
+        WatchFlags::CREATE
+            | WatchFlags::CLOSE_WRITE
+            | WatchFlags::MOVED_TO
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::DELETE
+            | WatchFlags::ONLYDIR
+    }
+
     #[expect(
         deprecated,
         reason = "the successor is unsafe; what it demands, sole ownership of the descriptor, `OwnedFd` is"
@@ -155,14 +195,14 @@ mod kernel {
     }
 
     /// Takes one buffer of events. What is left makes the queue readable again.
-    fn take(queue: &OwnedFd, names: &[(i32, OsString)]) -> io::Result<Notice> {
+    fn take(queue: &OwnedFd, names: &[(i32, Wanted)]) -> io::Result<Notice> {
         let mut buffer = [MaybeUninit::uninit(); BUFFER];
         let mut events = Reader::new(queue, &mut buffer);
         let mut notice = Notice::Nothing;
         loop {
             let event = events.next()?;
             let of_ours = |name: &std::ffi::CStr| {
-                names.iter().any(|(watch, ours)| *watch == event.wd() && ours.as_bytes() == name.to_bytes())
+                names.iter().any(|(watch, wanted)| *watch == event.wd() && wanted.is(name.to_bytes()))
             };
             if event.events().intersects(ReadFlags::IGNORED | ReadFlags::UNMOUNT) {
                 notice = Notice::WatchEnded;
