@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod alias;
+pub(crate) mod capacity;
 pub(crate) mod demo;
 pub(crate) mod host;
 pub(crate) mod kit;
@@ -73,6 +74,9 @@ pub(crate) enum Command {
     /// Manage the daemon on this machine.
     #[command(subcommand)]
     Host(host::HostCommand),
+    /// Show and change how much this host takes on.
+    #[command(subcommand)]
+    Capacity(capacity::CapacityCommand),
     /// Dispatch sessions and look at them.
     #[command(subcommand)]
     Session(session::SessionCommand),

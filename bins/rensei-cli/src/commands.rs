@@ -1,6 +1,7 @@
 //! What the commands do: one module per command.
 
 mod agent;
+mod capacity;
 mod completions;
 mod demo;
 pub(crate) mod host;
@@ -57,6 +58,7 @@ pub(crate) fn run(context: &Context, command: Command) -> CommandResult<ExitCode
     match command {
         Command::Demo(args) => demo::run(context, args),
         Command::Host(command) => host::run(context, command),
+        Command::Capacity(command) => capacity::run(context, command),
         Command::Session(command) => session::run(context, command),
         Command::Kit(command) => kit::run(context, command),
         Command::Provider(command) => provider::run(context, command),

@@ -118,6 +118,20 @@ impl CommandError {
         &self.hints
     }
 
+    /// The next command, when no step above names one; `called` is the command that failed.
+    pub(crate) fn next_command(&self, called: &str) -> Option<String> {
+        if self.hints.iter().any(|hint| hint.contains("`rensei ")) {
+            return None;
+        }
+        // A control plane that does not start says nothing about this machine's daemon.
+        let of_host = !called.starts_with("rensei platform") && !called.starts_with("rensei-platform");
+        match self.kind {
+            Kind::Failure if of_host => Some("look for what is wrong: `rensei host doctor`".to_owned()),
+            Kind::Failure | Kind::Usage => Some(format!("see how it is called: `{called} --help`")),
+            Kind::BrokenPipe | Kind::Interrupted | Kind::Reported => None,
+        }
+    }
+
     /// The failure and its causes, outermost first.
     pub(crate) fn chain(&self) -> Vec<String> {
         chain(self.source.as_ref())
@@ -155,6 +169,16 @@ mod tests {
         assert_eq!(error.chain(), ["failed to read x", "disk on fire"]);
         assert_eq!((error.kind().exit_code(), error.hints()), (1, &["try again".to_owned()][..]));
         assert_eq!(CommandError::usage("no").kind().exit_code(), 2);
+    }
+
+    #[test]
+    fn every_failure_names_a_command() {
+        let called = "rensei host set";
+        assert!(CommandError::failure("x").next_command(called).unwrap().contains("`rensei host doctor`"));
+        assert!(CommandError::failure("x").hint("`ls` it").next_command(called).is_some());
+        assert_eq!(CommandError::failure("x").hint("see `rensei host logs`").next_command(called), None);
+        assert!(CommandError::usage("x").next_command(called).unwrap().contains("`rensei host set --help`"));
+        assert_eq!(CommandError::reported().next_command(called), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod args;
 mod commands;
 mod env;
 mod error;
+#[cfg(test)]
+mod hints;
 mod logging;
 mod output;
 #[cfg(test)]

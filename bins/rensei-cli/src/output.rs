@@ -99,7 +99,6 @@ impl Output {
         progress::Progress::new(*self)
     }
 
-    #[allow(dead_code, reason = "for the nouns that follow")]
     /// `✓` in colour, `OK` without.
     pub(crate) fn mark(&self) -> String {
         if self.color_out { self.paint(Tone::Good, "✓") } else { "OK".to_owned() }
@@ -180,7 +179,7 @@ impl Output {
     }
 
     /// An error, its causes, and the next steps.
-    pub(crate) fn error(&self, error: &CommandError) {
+    pub(crate) fn error(&self, error: &CommandError, called: &str) {
         if error.is_silent() {
             return;
         }
@@ -191,9 +190,7 @@ impl Output {
                 _ => self.note(format_args!("  caused by: {message}")),
             }
         }
-        for hint in error.hints() {
-            self.hint(hint);
-        }
+        error.hints().iter().chain(&error.next_command(called)).for_each(|hint| self.hint(hint));
     }
 }
 

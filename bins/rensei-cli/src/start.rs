@@ -44,8 +44,8 @@ fn launch<A: CommandFactory + FromArgMatches>(
     global: fn(&A) -> GlobalArgs,
     run: fn(&Context, A) -> CommandResult<ExitCode>,
 ) -> ExitCode {
-    let args: A = match parse(&argv) {
-        Ok(args) => args,
+    let (args, called) = match parse::<A>(&argv) {
+        Ok(parsed) => parsed,
         Err(error) => return explain(&error),
     };
     let global = global(&args);
@@ -54,15 +54,23 @@ fn launch<A: CommandFactory + FromArgMatches>(
     notice.iter().for_each(|notice| output.warn(notice));
     let context = Context { env, output, verbose: global.verbose };
     run(&context, args).unwrap_or_else(|error| {
-        output.error(&error);
+        output.error(&error, &called);
         error.exit_code()
     })
 }
 
-fn parse<A: CommandFactory + FromArgMatches>(argv: &[OsString]) -> Result<A, clap::Error> {
+/// What was typed, and the name of the command that was called.
+fn parse<A: CommandFactory + FromArgMatches>(argv: &[OsString]) -> Result<(A, String), clap::Error> {
     let mut command = A::command().color(early_color(argv));
     let matches = command.try_get_matches_from_mut(argv)?;
-    A::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    let mut called = command.get_name().to_owned();
+    let mut at = &matches;
+    while let Some((name, below)) = at.subcommand() {
+        called = format!("{called} {name}");
+        at = below;
+    }
+    let args = A::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok((args, called))
 }
 
 /// `--color` as clap's own messages need it, before the command line is parsed.

@@ -14,6 +14,10 @@ pub(crate) enum HostCommand {
     Run(RunArgs),
     /// Show whether the daemon runs and what it does.
     Status(StatusArgs),
+    /// Show who this host is, whom it serves, and how busy it is.
+    Stats(StatsArgs),
+    /// Show what runs on this host.
+    Sessions(SessionsArgs),
     /// Stop accepting new sessions; what runs goes on.
     Pause(AddressArgs),
     /// Accept sessions again. Also cancels a drain.
@@ -24,6 +28,8 @@ pub(crate) enum HostCommand {
     Stop(AddressArgs),
     /// Delete idle workareas of a repository.
     Evict(EvictArgs),
+    /// Change a key of the configuration, in its file and in the running daemon.
+    Set(SetArgs),
     /// Show the daemon's log.
     Logs(LogsArgs),
     /// Look for what keeps this host from working, and say what to do about it.
@@ -117,6 +123,69 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
+    #[command(flatten)]
+    pub(crate) address: AddressArgs,
+}
+
+/// Flags of `host stats`.
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// Add the pool of workareas.
+    #[arg(long)]
+    pub(crate) pool: bool,
+    /// Add every machine behind the daemon's API.
+    #[arg(long)]
+    pub(crate) by_machine: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+    #[command(flatten)]
+    pub(crate) address: AddressArgs,
+}
+
+/// Flags of `host sessions`.
+#[derive(Debug, Args)]
+pub(crate) struct SessionsArgs {
+    /// Also what has ended.
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+    #[command(flatten)]
+    pub(crate) address: AddressArgs,
+}
+
+/// Flags of `host set`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  rensei host set capacity.maxConcurrentSessions 4
+  rensei host set machine.region home
+  rensei host set 'projects[0].cloneStrategy' full
+
+Comments, order and unknown keys of the file stay, and a value that is not valid changes nothing. A running daemon takes
+a capacity at once; other keys as the list says.")]
+pub(crate) struct SetArgs {
+    /// The key, such as `capacity.maxConcurrentSessions`.
+    #[arg(value_name = "KEY", required_unless_present = "list")]
+    pub(crate) key: Option<String>,
+    /// Its new value.
+    #[arg(value_name = "VALUE", requires = "key", required_unless_present = "list", allow_hyphen_values = true)]
+    pub(crate) value: Option<String>,
+    /// List the keys and when a change takes effect.
+    #[arg(long, conflicts_with_all = ["key", "value", "json"])]
+    pub(crate) list: bool,
+    /// Configuration file [default: ~/.rensei/daemon.yaml].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) address: AddressArgs,
 }

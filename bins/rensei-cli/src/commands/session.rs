@@ -18,6 +18,8 @@ use crate::error::CommandResult;
 use std::process::ExitCode;
 
 pub(super) use follow::lines;
+pub(super) use list::host_table;
+pub(super) use sheet::state_tone;
 
 /// Runs one command of sessions.
 pub(super) fn run(context: &Context, command: SessionCommand) -> CommandResult<ExitCode> {

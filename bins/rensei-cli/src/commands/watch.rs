@@ -100,7 +100,7 @@ impl Screen {
     fn tell_once(&mut self, error: &CommandError) {
         let why = error.to_string();
         if self.last.as_ref() != Some(&why) {
-            self.output.error(error);
+            self.output.error(error, "");
             self.last = Some(why);
         }
     }

@@ -89,7 +89,18 @@ fn draw<const N: usize>(output: &Output, headings: [&str; N], shown: &[bool; N],
         column.set_padding((0, GAP));
     }
     let text = table.to_string();
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    text.lines().map(without_padding).collect::<Vec<_>>().join("\n")
+}
+
+/// How a coloured cell ends.
+const END_OF_COLOUR: &str = "\u{1b}[39m";
+
+/// A line without what pads its last cell, which is within the colour of that cell.
+fn without_padding(line: &str) -> String {
+    match line.trim_end().strip_suffix(END_OF_COLOUR) {
+        Some(coloured) => format!("{}{END_OF_COLOUR}", coloured.trim_end()),
+        None => line.trim_end().to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +116,8 @@ mod tests {
         assert_eq!(table(&plain, ["ID", "STATUS"], &[], rows()), "ID    STATUS\na     running\nlong  x");
         let coloured = Output::new(ColorChoice::Always, &Environment::default());
         assert!(table(&coloured, ["ID", "STATUS"], &[], rows()).contains("\u{1b}["));
+        let last = [["a".into(), Value::toned(Tone::Good, "ok")]];
+        assert!(table(&coloured, ["ID", "STATUS"], &[], last).ends_with("ok\u{1b}[39m"));
     }
 
     #[test]

@@ -260,3 +260,25 @@ fn what_can_run_a_session_and_what_did() {
     let unknown = run(&["routing", "explain", "s2"]).exits(1);
     assert!(unknown.stderr.contains("rensei routing show"), "{}", unknown.stderr);
 }
+
+#[test]
+fn the_keys_that_can_be_set_are_listed_and_mistakes_change_nothing() {
+    let world = World::new();
+    world.configure("/r", "# a comment\n");
+    let path = world.state().join("daemon.yaml");
+    let before = std::fs::read_to_string(&path).unwrap();
+    let list = world.run(&["host", "set", "--list"]).exits(0).stdout;
+    assert!(list.lines().any(|line| line.starts_with("capacity.maxConcurrentSessions ")), "{list}");
+    for wrong in [["capacity.nonsense", "1"], ["autoUpdate.channel", "odd"], ["capacity.poolMaxDiskGb", "-1"]] {
+        let done = world.run(&["host", "set", wrong[0], wrong[1], "--port", "1"]);
+        assert!(done.code != Some(0) && done.stderr.contains("hint: "), "{done:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+    }
+    let done = world.run(&["host", "set", "capacity.maxConcurrentSessions", "0", "--port", "1", "--json"]).exits(0);
+    assert_eq!((&done.json()["ok"], &done.json()["value"]), (&true.into(), &"0".into()));
+    assert!(done.json()["message"].as_str().unwrap().contains("next start"), "{done:?}");
+    let secret = world.run(&["host", "set", "orchestrator.authToken", "rsp_live_x", "--json"]);
+    assert!(!secret.stdout.contains("rsp_live_x") && !secret.stderr.contains("rsp_live_x"), "{secret:?}");
+    let after = std::fs::read_to_string(&path).unwrap();
+    assert!(after.contains("# a comment") && after.contains("maxConcurrentSessions: 0"), "{after}");
+}

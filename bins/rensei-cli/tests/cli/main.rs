@@ -8,4 +8,6 @@ mod host;
 mod kits;
 mod logs;
 mod platform;
+mod snapshots;
+mod watch;
 mod world;

@@ -43,7 +43,7 @@ fn rows(output: &Output, status: &Status, now: i64) -> Rows {
     rows
 }
 
-const fn tone(state: HostState) -> Tone {
+pub(super) const fn tone(state: HostState) -> Tone {
     match state {
         HostState::Ready => Tone::Good,
         HostState::Paused => Tone::Notice,

@@ -87,7 +87,7 @@ fn is_wanted(args: &ListArgs, view: &SessionView) -> bool {
     of_project && args.status.is_none_or(|status| status == view.terminal_status().unwrap_or(live))
 }
 
-fn host_table(output: &Output, views: &[SessionView], now: i64) -> String {
+pub(in crate::commands) fn host_table(output: &Output, views: &[SessionView], now: i64) -> String {
     let row = |view: &SessionView| {
         let accepted = parse_ms(&view.accepted_at);
         [

@@ -188,7 +188,7 @@ pub(crate) const fn status_tone(status: SessionStatus) -> Tone {
 }
 
 /// Colour of a state.
-pub(crate) const fn state_tone(state: SessionState) -> Tone {
+pub(in crate::commands) const fn state_tone(state: SessionState) -> Tone {
     match state {
         SessionState::Starting | SessionState::Running => Tone::Busy,
         SessionState::Completed => Tone::Good,

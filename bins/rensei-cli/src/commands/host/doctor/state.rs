@@ -7,8 +7,9 @@ use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// Files that hold secrets, or say who this machine is.
-const PRIVATE: [&str; 4] = ["daemon.yaml", "daemon.jwt", "machine-id", "control-token"];
+/// Files that hold secrets, or say who this machine is. A configuration that holds one is found by the check of the
+/// configuration.
+const PRIVATE: [&str; 3] = ["daemon.jwt", "machine-id", "control-token"];
 
 /// All checks of the state root.
 pub(super) fn checks(root: &Path, status: Option<&Status>) -> Vec<Check> {
