@@ -158,6 +158,7 @@ const MASKS: &[(&str, &str)] = &[
     (r"pid \d+", "pid [pid]"),
     ("(running(?:\u{1b}\\[[0-9;]*m| )+)\\d+ +", "${1}[pid] "),
     ("PID +ACCEPTED", "PID   ACCEPTED"),
+    ("START +CHOSEN", "START  CHOSEN"),
     (r"\b[0-9a-f]{40}\b", "[commit]"),
     (r"\b\d+(\.\d+)? m?s\b *", "[span] "),
     // Scores depend on how long things took.
@@ -287,7 +288,6 @@ fn snapshots_of_a_host_at_work() {
     ] {
         studio.shot("normal", args);
     }
-    studio.shot("members", &["host", "stats", "--pool"]);
     // The colour of a score depends on it.
     studio.shot_once("normal", &["routing", "show"]);
     studio.shot_once("normal", &["routing", "explain", "ses-1"]);
