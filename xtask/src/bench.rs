@@ -25,6 +25,15 @@ enum What {
     },
     /// Kits: listing 1000 of them, and detection in a tree of 20 000 files.
     Kits,
+    /// From asking for a workarea to having it, against git on the same data.
+    Workarea {
+        /// A tenth of the files, fewer rounds.
+        #[arg(long)]
+        quick: bool,
+        /// Prints one JSON document instead of the table.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs a benchmark. Missed goals are reported, not an error.
@@ -32,6 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<(), TaskError> {
     match args.what {
         What::Dispatch { quick, json } => dispatch(quick, json),
         What::Kits => kits(),
+        What::Workarea { quick, json } => workarea(quick, json),
     }
 }
 
@@ -63,6 +73,17 @@ fn kits() -> Result<(), TaskError> {
     let target = metadata::load()?.target_directory;
     let mut command = Command::new(target.join("release/bench-kits"));
     command.arg(scratch(&target));
+    shell::run(command)
+}
+
+fn workarea(quick: bool, json: bool) -> Result<(), TaskError> {
+    let name = "bench-workarea";
+    let build = ["cargo", "build", "--release", "-p", "xtask", "--features", "bench-workarea", "--bin", name];
+    shell::run(shell::command(&build))?;
+    let target = metadata::load()?.target_directory;
+    let mut command = Command::new(target.join("release").join(name));
+    command.arg("--scratch").arg(scratch(&target));
+    command.args(quick.then_some("--quick")).args(json.then_some("--json"));
     shell::run(command)
 }
 

@@ -83,7 +83,11 @@ async fn push(session: &Session, checkout: &Checkout, workarea: &Workarea) -> Pu
 
 fn hints(session: &Session) -> GitHints {
     let access = session.detail.git.clone().unwrap_or_default();
-    GitHints { credential_helper: access.credential_helper, ssh_key: access.ssh_key.map(PathBuf::from) }
+    GitHints {
+        credential_helper: access.credential_helper,
+        ssh_key: access.ssh_key.map(PathBuf::from),
+        ..GitHints::default()
+    }
 }
 
 fn failed(mode: &'static str, what: &str, error: &WorkareaError) -> Publication {

@@ -14,4 +14,4 @@ pub(crate) use index::Snapshot;
 pub(crate) use items::{Item, ListError, Listing, list};
 pub(crate) use keep::Keep;
 pub(crate) use scan::{Present, Scan};
-pub(crate) use write::{WriteError, Writer, Written};
+pub(crate) use write::{WriteError, Writer};

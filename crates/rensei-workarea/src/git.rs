@@ -9,7 +9,9 @@ pub(crate) use command::{GitCall, GitFailure, REMOTE};
 pub(crate) use text::readable;
 pub use text::redact;
 
+use crate::repository;
 use git2::ConfigLevel;
+use rensei_proto::Secret;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -55,6 +57,28 @@ pub struct GitHints {
     pub credential_helper: Option<String>,
     /// Private key for ssh remotes.
     pub ssh_key: Option<PathBuf>,
+    /// Credentials of the session alone; each is shown to the host of its own repository and to nobody else.
+    pub tokens: Vec<GitToken>,
+}
+
+/// Credentials for one repository over http or https.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitToken {
+    /// URL of the repository.
+    pub url: String,
+    /// User; empty: `x-access-token`, which the known forges take together with a token.
+    pub username: String,
+    /// Token or password.
+    pub token: Secret,
+}
+
+impl GitHints {
+    /// What the session itself has for the repository at `url`: the host that may see it, and the credentials.
+    pub(crate) fn token_for(&self, url: &str) -> Option<(String, &GitToken)> {
+        let origin = repository::http_origin(url)?;
+        let token = self.tokens.iter().find(|token| repository::is_same_place(&token.url, url))?;
+        Some((origin, token))
+    }
 }
 
 impl GitEnvironment {

@@ -12,7 +12,8 @@
 //! [`Archives`] keeps what failed sessions left behind, compares it, and makes workareas from it again.
 //!
 //! Known limits: content filters (git-lfs) do not run, their pointer files are checked out and committed as they are;
-//! commits are not signed; submodules are never fetched; repositories with SHA-256 ids are refused by libgit2.
+//! commits are not signed; submodules are never fetched (both are named in the notes on a workarea); what talks to a remote
+//! needs the `git` executable; repositories with SHA-256 ids are refused by libgit2.
 
 mod archive;
 mod checkout;
@@ -34,7 +35,7 @@ pub use archive::{ArchiveError, ArchiveManifest, ArchiveMetadata, Archives, Rete
 pub use checkout::{Author, Checkout, CommitMessage, PushRequest, Pushed};
 pub use error::{WorkareaError, WorkareaErrorKind};
 pub use git::redact;
-pub use git::{GitEnvironment, GitHints};
+pub use git::{GitEnvironment, GitHints, GitToken};
 pub use manager::{AcquireRequest, CloneStrategy, ReleaseMode, WorkareaManager};
 pub use names::default_branch;
 pub use pool::PoolSettings;

@@ -8,7 +8,7 @@ pub(crate) use resolve::{Start, is_full_id};
 
 use crate::git::{GitCall, GitEnvironment, GitFailure, GitHints, REMOTE, classify};
 use crate::repository::Repository;
-use crate::{WorkareaError, local, names, scratch};
+use crate::{WorkareaError, local, names, pool, scratch};
 use gate::Gate;
 use lock::MirrorLock;
 use resolve::RemoteHead;
@@ -30,6 +30,8 @@ const FETCH: [&str; 10] = [
     "--prune",
     "--",
 ];
+/// Percentage of a disk from which a write that failed without a reason failed because of it.
+const NEARLY_FULL: u8 = 90;
 /// Most branches that a missing ref is compared with.
 const MAX_COMPARED: usize = 2000;
 
@@ -114,7 +116,7 @@ impl Mirror {
         match self.fetch(&self.dir, upstream, &REFSPECS, lock).await {
             Ok(()) if opens => return Ok(false),
             Err(failure) if opens && !failure.is_damage(&self.dir.display().to_string()) => {
-                return Err(classify("fetch", &upstream.repository.shown, &failure));
+                return Err(self.failed("fetch", upstream, &failure));
             }
             Ok(()) => {}
             Err(failure) => tracing::warn!(mirror = %self.dir.display(), %failure, "making a damaged mirror anew"),
@@ -139,7 +141,7 @@ impl Mirror {
         git2::Repository::init_opts(building, &options)
             .map_err(|error| WorkareaError::local("make a mirror", &error))?;
         let fetched = self.fetch(building, upstream, &REFSPECS, lock).await;
-        fetched.map_err(|failure| classify("clone", &upstream.repository.shown, &failure))?;
+        fetched.map_err(|failure| self.failed("clone", upstream, &failure))?;
         let (building, dir) = (building.to_owned(), self.dir.clone());
         blocking(move || {
             scratch::remove(&dir)
@@ -182,7 +184,7 @@ impl Mirror {
         let refspec = format!("+{source}:{}", resolve::pin(source));
         match self.fetch(&self.dir, upstream, &[&refspec], &lock).await {
             Ok(()) | Err(GitFailure::Exit { .. }) => Ok(()),
-            Err(failure) => Err(classify("fetch", &upstream.repository.shown, &failure)),
+            Err(failure) => Err(self.failed("fetch", upstream, &failure)),
         }
     }
 
@@ -202,6 +204,18 @@ impl Mirror {
 
     fn call<'a>(&'a self, git_dir: &'a Path, upstream: &'a Upstream) -> GitCall<'a> {
         GitCall { git: &self.git, hints: &upstream.hints, git_dir, url: &upstream.repository.url }
+    }
+
+    /// What a failed call stands for. Git does not always say that it was the disk.
+    fn failed(&self, operation: &str, upstream: &Upstream, failure: &GitFailure) -> WorkareaError {
+        let error = classify(operation, &upstream.repository.shown, failure);
+        let nearly_full = || pool::pressure(&self.dir).is_ok_and(|pressure| pressure.reaches(NEARLY_FULL));
+        match error {
+            WorkareaError::Git { detail, .. } if detail.contains("write") && nearly_full() => {
+                WorkareaError::DiskFull { detail }
+            }
+            error => error,
+        }
     }
 
     async fn lock(&self) -> Result<MirrorLock, WorkareaError> {

@@ -61,6 +61,26 @@ impl Repository {
     }
 }
 
+/// Scheme and host, with its port, of an http or https URL.
+pub(crate) fn http_origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let authority = rest.split('/').next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    (matches!(scheme.as_str(), "http" | "https") && !host.is_empty()).then(|| format!("{scheme}://{host}"))
+}
+
+/// Whether two URLs name the same repository, whoever logs in there.
+pub(crate) fn is_same_place(a: &str, b: &str) -> bool {
+    let place = |text: &str| {
+        let normalised = Repository::parse(text).ok()?.normalised();
+        let (scheme, rest) = normalised.split_once("://").map(|(scheme, rest)| (scheme.to_owned(), rest.to_owned()))?;
+        let rest = rest.split_once('@').map_or(rest.clone(), |(_, rest)| rest.to_owned());
+        Some((scheme, rest))
+    };
+    place(a).is_some_and(|a| Some(a) == place(b))
+}
+
 fn to_url(text: &str) -> Result<String, &'static str> {
     if text.is_empty() {
         return Err("it is empty");
@@ -212,6 +232,18 @@ mod tests {
         assert!(name("https://t0ken@host/o/r").starts_with("r-"));
         let scoped = |scope| Repository::parse("o/r").unwrap().mirror_name(scope);
         assert!(scoped("a") != scoped("b") && scoped("a") != scoped("") && scoped("") == name("o/r"));
+    }
+
+    #[test]
+    fn places_without_their_users() {
+        assert!(is_same_place("https://github.com/o/r.git", "https://me@GitHub.com:443/o/r"));
+        for other in
+            ["https://github.com/o/r2", "https://evil.com/o/r", "http://github.com/o/r", "git@github.com:o/r", "x"]
+        {
+            assert!(!is_same_place("https://github.com/o/r", other), "{other}");
+        }
+        assert_eq!(http_origin("https://u:p@h:1/o/r").as_deref(), Some("https://h:1"));
+        assert_eq!((http_origin("ssh://h/r"), http_origin("/r"), http_origin("https://")), (None, None, None));
     }
 
     #[test]

@@ -9,7 +9,13 @@ mod commit;
 mod faults;
 #[path = "workareas/fixture.rs"]
 mod fixture;
+#[path = "workareas/kill.rs"]
+mod kill;
 #[path = "workareas/pool.rs"]
 mod pool;
 #[path = "workareas/push.rs"]
 mod push;
+#[path = "workareas/repositories.rs"]
+mod repositories;
+#[path = "workareas/tokens.rs"]
+mod tokens;

@@ -53,7 +53,11 @@ impl Sessions {
             repository: detail.repository.clone(),
             r#ref: detail.r#ref.clone(),
             branch: detail.branch_name(),
-            hints: GitHints { credential_helper: access.credential_helper, ssh_key: access.ssh_key.map(PathBuf::from) },
+            hints: GitHints {
+                credential_helper: access.credential_helper,
+                ssh_key: access.ssh_key.map(PathBuf::from),
+                ..GitHints::default()
+            },
             strategy: project.map(|project| strategy(project.clone_strategy)).unwrap_or_default(),
             toolchain: String::new(),
             scope: org.name.slug().unwrap_or_default().to_owned(),
@@ -170,6 +174,7 @@ fn ahead(project: &Project, scope: &str) -> AcquireRequest {
         hints: GitHints {
             credential_helper: project.git.credential_helper.clone(),
             ssh_key: project.git.ssh_key.clone().map(PathBuf::from),
+            ..GitHints::default()
         },
         strategy: strategy(project.clone_strategy),
         ..AcquireRequest::default()

@@ -13,8 +13,6 @@ const MAX_PATH: usize = 4000;
 const MAX_DEPTH: usize = 512;
 /// Larger files are not searched for attributes but taken to have them.
 const MAX_SEARCHED: usize = 1 << 20;
-/// First line of the pointer that stands for a file in LFS; the files of this size or less are looked into.
-const LFS_VERSION: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// Files that say which dependencies a project has.
 const LOCKFILES: [&str; 18] = [
@@ -216,11 +214,6 @@ fn look_for_attributes(repository: &Repository, item: &Item, listing: &mut Listi
     let has = |word: &[u8]| content.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word));
     listing.converts |= content.len() > MAX_SEARCHED || has(b"crlf") || has(b"ident") || has(b"working-tree-encoding");
     listing.lfs |= has(b"filter=lfs");
-}
-
-/// Whether a file's content stands for one that is in LFS.
-pub(crate) fn is_lfs_pointer(content: &[u8]) -> bool {
-    content.len() < 1024 && content.starts_with(LFS_VERSION)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Writing the files of a commit.
 
 use super::index::{Snapshot, Stat};
-use super::items::{EXECUTABLE, Item, Listing, SYMLINK, is_lfs_pointer};
+use super::items::{EXECUTABLE, Item, Listing, SYMLINK};
 use super::scan::{Present, is_submodule};
 use crate::WorkareaError;
 use crate::git::GitEnvironment;
@@ -50,39 +50,25 @@ impl From<git2::Error> for WriteError {
     }
 }
 
-/// A complete tree.
-#[derive(Debug)]
-pub(crate) struct Written {
-    pub(crate) snapshot: Snapshot,
-    /// Files that stand for others that are in LFS.
-    pub(crate) pointers: usize,
-}
-
-/// One thread's share.
-#[derive(Default)]
-struct Share {
-    stats: Vec<(usize, Stat)>,
-    pointers: usize,
-}
+/// The stat data of what one thread wrote, by place among the items.
+type Share = Vec<(usize, Stat)>;
 
 impl Writer<'_> {
     /// Writes every item that is not present.
-    pub(crate) fn run(&self, present: &Present) -> Result<Written, WriteError> {
+    pub(crate) fn run(&self, present: &Present) -> Result<Snapshot, WriteError> {
         let items = &self.listing.items;
         let mut stats = present.stats(items.len());
         let missing: Vec<usize> = (0..items.len()).filter(|&number| stats[number].is_none()).collect();
         self.make_directories(&missing)?;
-        let mut pointers = 0;
-        for share in self.shares(&missing)? {
-            pointers += share.pointers;
-            share.stats.into_iter().for_each(|(number, stat)| stats[number] = Some(stat));
+        for (number, stat) in self.shares(&missing)?.into_iter().flatten() {
+            stats[number] = Some(stat);
         }
         let entries = items.iter().cloned().zip(stats.into_iter().map(Option::unwrap_or_default)).collect();
-        Ok(Written { snapshot: Snapshot::new(entries), pointers })
+        Ok(Snapshot::new(entries))
     }
 
     /// Writes every item with the conversions that attributes and settings ask for, into a repository at the root.
-    pub(crate) fn convert(&self, commit: Oid) -> Result<Written, WriteError> {
+    pub(crate) fn convert(&self, commit: Oid) -> Result<Snapshot, WriteError> {
         let repository = local::open_checkout(self.root, self.git)?;
         let tree = repository.find_commit(commit)?.tree()?;
         repository.checkout_tree(tree.as_object(), Some(CheckoutBuilder::new().force()))?;
@@ -91,7 +77,7 @@ impl Writer<'_> {
             let stat = if is_submodule(item) { Ok(Stat::default()) } else { stat(&path) };
             stat.map(|stat| (item.clone(), stat)).map_err(|error| failed("look at", &path, error))
         });
-        Ok(Written { snapshot: Snapshot::new(stats.collect::<Result<_, _>>()?), pointers: 0 })
+        Ok(Snapshot::new(stats.collect::<Result<_, _>>()?))
     }
 
     fn make_directories(&self, missing: &[usize]) -> Result<(), WriteError> {
@@ -136,20 +122,18 @@ impl Writer<'_> {
                 break;
             };
             for &number in batch {
-                let stat = self.write(&odb, &self.listing.items[number], &mut share.pointers)?;
-                share.stats.push((number, stat));
+                share.push((number, self.write(&odb, &self.listing.items[number])?));
             }
         }
         Ok(share)
     }
 
-    fn write(&self, odb: &Odb<'_>, item: &Item, pointers: &mut usize) -> Result<Stat, WriteError> {
+    fn write(&self, odb: &Odb<'_>, item: &Item) -> Result<Stat, WriteError> {
         if is_submodule(item) {
             return Ok(Stat::default());
         }
         let path = self.path(&item.path);
         let content = odb.read(item.id)?;
-        *pointers += usize::from(is_lfs_pointer(content.data()));
         write_one(&path, item.mode, content.data()).map_err(|error| failed("write", &path, error))
     }
 

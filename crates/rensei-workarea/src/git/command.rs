@@ -19,6 +19,12 @@ pub(crate) const REMOTE: &str = "rensei";
 /// Variable that carries the URL.
 const URL_VARIABLE: &str = "RENSEI_GIT_URL";
 
+/// Variables that carry the credentials of a session, and the helper that hands them to git.
+const USER_VARIABLE: &str = "RENSEI_GIT_USERNAME";
+const TOKEN_VARIABLE: &str = "RENSEI_GIT_TOKEN";
+const TOKEN_HELPER: &str = "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' \"$RENSEI_GIT_USERNAME\" \
+                            \"$RENSEI_GIT_TOKEN\"; }; f";
+
 /// Most that is kept of each output stream; of a longer one the end.
 const MAX_OUTPUT: usize = 256 << 10;
 /// How long output may still arrive after git has ended: a credential daemon may keep the pipes open for ever.
@@ -108,6 +114,12 @@ impl GitCall<'_> {
     fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> io::Result<Command> {
         let mut env = self.git.composed(self.hints);
         env.insert(URL_VARIABLE.into(), self.url.into());
+        let token = self.hints.token_for(self.url);
+        if let Some((_, token)) = &token {
+            let user = if token.username.is_empty() { "x-access-token" } else { &token.username };
+            env.insert(USER_VARIABLE.into(), user.into());
+            env.insert(TOKEN_VARIABLE.into(), token.token.expose().into());
+        }
         let program = find_program(&self.git.program, env.get(OsStr::new("PATH")).map(OsString::as_os_str))?;
         let mut command = Command::new(program);
         command.env_clear().envs(env).current_dir(self.git_dir).process_group(0);
@@ -116,6 +128,11 @@ impl GitCall<'_> {
         command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
         if let Some(helper) = &self.hints.credential_helper {
             command.arg("-c").arg(format!("credential.helper={helper}"));
+        }
+        if let Some((origin, _)) = &token {
+            // The empty one forgets everybody else's helpers for this host.
+            command.arg("-c").arg(format!("credential.{origin}.helper="));
+            command.arg("-c").arg(format!("credential.{origin}.helper={TOKEN_HELPER}"));
         }
         command.arg("--git-dir").arg(self.git_dir).args(args);
         Ok(command)

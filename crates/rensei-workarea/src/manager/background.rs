@@ -217,9 +217,9 @@ fn make_ready(inner: &Inner, tools: &Tools, id: &str, commit: git2::Oid, wanted:
     std::fs::create_dir_all(&tree).map_err(|error| WorkareaError::io("create", &tree, error))?;
     let written =
         tools.write(&tree, &listing, &Present::default()).map_err(|error| super::build::Failure::from(error).error)?;
-    replace(&place.index(), &written.snapshot.to_bytes())?;
+    replace(&place.index(), &written.to_bytes())?;
     let contents = Contents { r#ref: wanted.to_owned(), checksum: listing.checksum(), lockfiles: listing.lockfiles() };
-    inner.pool.made(id, &contents, written.snapshot.bytes())
+    inner.pool.made(id, &contents, written.bytes())
 }
 
 /// Every directory that has an item in it.

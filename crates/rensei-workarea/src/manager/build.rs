@@ -3,7 +3,7 @@
 use super::borrow::borrow;
 use super::request::CloneStrategy;
 use crate::files::{Keep, list};
-use crate::files::{ListError, Listing, Present, Scan, Snapshot, WriteError, Writer, Written};
+use crate::files::{ListError, Listing, Present, Scan, Snapshot, WriteError, Writer};
 use crate::git::GitEnvironment;
 use crate::marker::Marker;
 use crate::{WorkareaError, local, scratch};
@@ -101,7 +101,7 @@ impl Tools {
     }
 
     /// Writes what is missing. Conversions need a repository at the root.
-    pub(crate) fn write(&self, dir: &Path, listing: &Listing, present: &Present) -> Result<Written, WriteError> {
+    pub(crate) fn write(&self, dir: &Path, listing: &Listing, present: &Present) -> Result<Snapshot, WriteError> {
         self.writer(dir, listing).run(present)
     }
 
@@ -118,7 +118,7 @@ impl Plan {
         dir: &Path,
         listing: &Listing,
         before: Option<&Snapshot>,
-    ) -> Result<Written, Failure> {
+    ) -> Result<Snapshot, Failure> {
         let convert = self.base.filter(|_| listing.converts || conversion_is_configured(&tools.git));
         // A conversion may be another one now: nothing counts as written.
         let nothing = Snapshot::default();
@@ -130,8 +130,7 @@ impl Plan {
             None => tools.write(dir, listing, &present)?,
         };
         let index = dir.join(".git/index");
-        std::fs::write(&index, written.snapshot.to_bytes())
-            .map_err(|error| WorkareaError::io("write", &index, error))?;
+        std::fs::write(&index, written.to_bytes()).map_err(|error| WorkareaError::io("write", &index, error))?;
         Ok(written)
     }
 

@@ -2,7 +2,7 @@
 
 use super::Inner;
 use super::build::{Failure, Plan, Tools};
-use crate::files::{Listing, Snapshot, Written};
+use crate::files::{Listing, Snapshot};
 use crate::marker::Marker;
 use crate::pool::{Contents, Key, replace};
 use crate::{WorkareaError, WorkareaErrorKind, scratch};
@@ -78,8 +78,8 @@ impl Obtain {
         id.clone_into(&mut self.plan.marker.entry);
         let building = scratch::building(&self.inner.worktrees);
         let made = self.make(&building, listing, used).and_then(|written| {
-            self.plan.marker.notes = notes(listing, written.pointers);
-            replace(&self.inner.pool.place(id).index(), &written.snapshot.to_bytes())?;
+            self.plan.marker.notes = notes(listing);
+            replace(&self.inner.pool.place(id).index(), &written.to_bytes())?;
             self.inner.pool.hand_out(id, &self.plan.marker.session_id, contents)?;
             Ok(self.plan.put_in_place(&building, &self.path)?)
         });
@@ -91,7 +91,7 @@ impl Obtain {
         made
     }
 
-    fn make(&self, building: &Path, listing: &Listing, used: Option<(&Path, &Snapshot)>) -> Result<Written, Failure> {
+    fn make(&self, building: &Path, listing: &Listing, used: Option<(&Path, &Snapshot)>) -> Result<Snapshot, Failure> {
         if let Some((tree, _)) = used {
             std::fs::rename(tree, building).map_err(|error| WorkareaError::io("take", tree, error))?;
         }
@@ -100,7 +100,7 @@ impl Obtain {
 }
 
 /// What the user of a checkout may miss in it.
-fn notes(listing: &Listing, pointers: usize) -> Vec<String> {
+fn notes(listing: &Listing) -> Vec<String> {
     let submodules: Vec<String> = listing.submodules().collect();
     let mut notes = Vec::new();
     if !submodules.is_empty() {
@@ -111,8 +111,9 @@ fn notes(listing: &Listing, pointers: usize) -> Vec<String> {
             "{count} submodules are empty directories ({named}{more}): `git submodule update --init` fetches them"
         ));
     }
-    if pointers > 0 || listing.lfs {
-        notes.push(format!("{pointers} files are Git LFS pointers, not their contents: `git lfs pull` fetches them"));
+    if listing.lfs {
+        let what = "files that are in Git LFS are pointers in place of their content";
+        notes.push(format!("{what}: `git lfs pull` fetches it"));
     }
     notes
 }
