@@ -15,14 +15,9 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// From a session's creation to its process: latency, throughput, memory, start-up.
-    Dispatch {
-        /// A tenth of the work, for a first look.
-        #[arg(long)]
-        quick: bool,
-        /// Prints one JSON document instead of the table.
-        #[arg(long)]
-        json: bool,
-    },
+    Dispatch(Options),
+    /// What the daemon costs while sessions run: accept to exec, also beside a large heap, output, idleness, memory.
+    Runtime(Options),
     /// Kits: listing 1000 of them, and detection in a tree of 20 000 files.
     Kits,
     /// From asking for a workarea to having it, against git on the same data.
@@ -36,16 +31,28 @@ enum What {
     },
 }
 
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Options {
+    /// A tenth of the work, for a first look.
+    #[arg(long)]
+    quick: bool,
+    /// Prints one JSON document instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs a benchmark. Missed goals are reported, not an error.
 pub(crate) fn run(args: &Args) -> Result<(), TaskError> {
     match args.what {
-        What::Dispatch { quick, json } => dispatch(quick, json),
+        What::Dispatch(options) => daemon("dispatch", options),
+        What::Runtime(options) => daemon("runtime", options),
         What::Kits => kits(),
         What::Workarea { quick, json } => workarea(quick, json),
     }
 }
 
-fn dispatch(quick: bool, json: bool) -> Result<(), TaskError> {
+/// A suite of the load generator that drives real daemons.
+fn daemon(suite: &str, Options { quick, json }: Options) -> Result<(), TaskError> {
     let build =
         ["cargo", "build", "--release", "-p", "rensei-cli", "-p", "xtask", "--features", "xtask/bench", "--bins"];
     shell::run(shell::command(&build))?;
@@ -53,7 +60,7 @@ fn dispatch(quick: bool, json: bool) -> Result<(), TaskError> {
     let programs = target.join("release");
     let scratch = scratch(&target);
     let mut command = Command::new(programs.join("bench-dispatch"));
-    command.arg("--programs").arg(&programs).arg("--scratch").arg(scratch);
+    command.arg("--programs").arg(&programs).arg("--scratch").arg(scratch).args(["--suite", suite]);
     command.args(quick.then_some("--quick")).args(json.then_some("--json"));
     shell::run(command)
 }

@@ -47,7 +47,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("rensei-daemon-bin", &["rensei-cli"]),
     ("rensei-platform-bin", &["rensei-cli"]),
-    ("xtask", &["rensei-control-api", "rensei-kits", "rensei-platform-client", "rensei-proto", "rensei-workarea"]),
+    (
+        "xtask",
+        &[
+            "rensei-control-api",
+            "rensei-daemon-core",
+            "rensei-kits",
+            "rensei-platform-client",
+            "rensei-proto",
+            "rensei-workarea",
+        ],
+    ),
     ("rensei-testkit", &["rensei-daemon-core", "rensei-proto"]),
 ];
 

@@ -18,7 +18,6 @@ mod identity;
 mod os;
 pub mod output_log;
 mod spawn;
-mod yielding;
 
 pub use child_file::{append_child_file, open_child_file};
 pub use end::End;
@@ -26,4 +25,3 @@ pub use group::{ProcessGroup, Signal, StopOutcome};
 pub use identity::ProcessIdentity;
 pub use os::{env_values, find_by_env, kill_by_env, kill_marked, leads_its_group};
 pub use spawn::{GroupChild, SpawnSpec, find_program, spawn_group};
-pub use yielding::give_way;

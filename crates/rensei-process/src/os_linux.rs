@@ -165,7 +165,8 @@ fn has_entry(pid: u32, wanted: &[u8]) -> bool {
 }
 
 fn environ(pid: u32) -> Option<Vec<u8>> {
-    let mut environ = Vec::new();
+    // Most are smaller, and few reads are what makes a look at all processes quick.
+    let mut environ = Vec::with_capacity(16 << 10);
     let file = std::fs::File::open(format!("/proc/{pid}/environ")).ok()?;
     file.take(MAX_ENVIRON).read_to_end(&mut environ).ok()?;
     Some(environ)

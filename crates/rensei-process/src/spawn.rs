@@ -1,6 +1,6 @@
 //! Starting a child that leads its own process group.
 
-use crate::{End, ProcessGroup, ProcessIdentity, Signal, give_way};
+use crate::{End, ProcessGroup, ProcessIdentity, Signal, os};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -37,8 +37,8 @@ pub struct GroupChild {
     identity: ProcessIdentity,
 }
 
-/// Starts a child as the leader of a new process group, with stdin closed and all output in a file. It gives way to its
-/// host, see [`give_way`].
+/// Starts a child as the leader of a new process group, with stdin closed and all output in a file. Where the system can
+/// be told so, it and what it starts are ended before their host when memory runs out.
 ///
 /// # Errors
 /// When the program or the directory does not exist, the system refuses, or there is no async runtime to reap it.
@@ -51,9 +51,7 @@ pub fn spawn_group(spec: SpawnSpec) -> io::Result<GroupChild> {
     command.stdin(Stdio::null()).stdout(spec.output.try_clone()?).stderr(spec.output).kill_on_drop(false);
     let child = command.spawn().map_err(|error| explain(error, &program, &spec.cwd))?;
     let pid = child.id().ok_or_else(|| io::Error::other("the child has no pid"))?;
-    if let Err(error) = give_way(pid) {
-        tracing::debug!(pid, %error, "a child competes with its host for the processor");
-    }
+    os::end_first(pid);
     match ProcessIdentity::of(pid) {
         Ok(identity) => Ok(GroupChild { child, identity }),
         Err(error) => {

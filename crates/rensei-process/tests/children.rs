@@ -196,3 +196,24 @@ fn nobody_but_children_is_ever_signalled() {
         assert!(ProcessGroup::of_leader(pid).signal(Signal::Kill).is_err(), "{pid}");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_child_and_what_it_starts_give_way() {
+    let fixture = Fixture::new();
+    let child =
+        fixture.spawn("sleep 60 & echo > early; until [ -e go ]; do sleep 0.01; done; sleep 60 & echo > late; wait");
+    fixture.ready("early").await;
+    child.group().give_way().unwrap();
+    std::fs::write(fixture.dir.path().join("go"), "").unwrap();
+    fixture.ready("late").await;
+    let read = |pid: u32, file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+    let nice = |pid| read(pid, "stat").rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().to_owned();
+    let members = child.group().members();
+    assert_eq!(members.iter().map(|pid| nice(*pid)).collect::<Vec<_>>(), vec!["5"; members.len()]);
+    // On a busy machine the first one may have been started before its parent could be marked.
+    let marked = members.iter().filter(|pid| read(**pid, "oom_score_adj").trim() == "500").count();
+    assert!(members.len() >= 3 && marked >= members.len() - 1, "{marked} of {}", members.len());
+    child.group().signal(Signal::Kill).unwrap();
+    assert!(ProcessGroup::of_leader(0).give_way().is_err() && ProcessGroup::of_leader(u32::MAX).give_way().is_err());
+}

@@ -131,8 +131,9 @@ impl Monitor {
             let (sessions, id) = (Arc::clone(&self.sessions), self.id.clone());
             AbortOnDrop(tokio::spawn(async move { report::announce_running(&sessions, &org, &id).await }))
         });
+        let yielding = AbortOnDrop(tokio::spawn(give_way(process.group())));
         let ended = self.supervise(&mut process).await;
-        drop(announced);
+        drop((announced, yielding));
         clear_leftovers(&self.sessions, &self.id, process.group(), &ended).await;
         conclude(&self.sessions, &self.id, &ended);
         wind_up(&self.sessions, &self.id).await;
@@ -162,6 +163,17 @@ impl Monitor {
         record::leave_stop_notice(&self.sessions.directory(&self.id), &cause.notice());
         let end = stop_process(process, group).await;
         Ended { end, cause: Some(cause), adopted }
+    }
+}
+
+/// How long a worker competes with the host as an equal: until its program has started.
+const HEAD_START: Duration = Duration::from_millis(10);
+
+/// On a busy machine heartbeats must go out whatever the sessions do.
+async fn give_way(group: ProcessGroup) {
+    tokio::time::sleep(HEAD_START).await;
+    if let Err(error) = group.give_way() {
+        tracing::debug!(?group, %error, "a session competes with its host for the processor");
     }
 }
 

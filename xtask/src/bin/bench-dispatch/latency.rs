@@ -86,16 +86,28 @@ async fn wait_for_end(client: &OperatorClient, mut session: Session) -> Result<S
 
 /// Through the control API of a host alone: accept, spawn.
 pub(crate) async fn accept_to_exec(rig: &Rig, host: &Host, load: Load, report: &mut Report) -> Result<(), BenchError> {
+    accept_to_exec_of("accept -> exec", rig, host, load, report).await
+}
+
+/// The same for any kind of host.
+pub(crate) async fn accept_to_exec_of(
+    what: &str,
+    rig: &Rig,
+    host: &Host,
+    load: Load,
+    report: &mut Report,
+) -> Result<(), BenchError> {
     let client = ControlClient::new(&host.url())?;
     let one = async |round| accept_once(&client, host, &format!("accept-{round}")).await;
     let (through, limit) = against_bare(rig, load, one).await?;
     let bare = limit.percentile(50);
     report.add(
-        Row::latency("accept -> exec, p50", through.percentile(50))
+        Row::latency(&format!("{what}, p50"), through.percentile(50))
             .limit("bare spawn, p50", bare)
             .goal(Goal::Times(1.5)),
     );
-    report.add(Row::latency("accept -> exec, p99", through.percentile(99)).limit("bare spawn, p50", bare));
+    let tail = Row::latency(&format!("{what}, p99"), through.percentile(99));
+    report.add(tail.limit("bare spawn, p99", limit.percentile(99)));
     Ok(())
 }
 
@@ -103,17 +115,26 @@ async fn accept_once(client: &ControlClient, host: &Host, id: &str) -> Result<Du
     let post = post(SessionId::parse(id).expect("a generated id is well formed"));
     let before = now_ns();
     client.post_session(&post).await?;
+    // Whoever asked at once would compete for the processor with the process that is just being started.
+    settle().await;
+    until_ended(client, &post.spec.session_id).await?;
+    Ok(bare::between(before, bare::read_stamp(&session_dir(host, id))?))
+}
+
+/// Waits for the end of a session.
+pub(crate) async fn until_ended(client: &ControlClient, id: &SessionId) -> Result<(), BenchError> {
     let deadline = Instant::now() + BOUND;
-    while !client.session_record(&post.spec.session_id).await?.state.is_ended() {
+    while !client.session_record(id).await?.state.is_ended() {
         if Instant::now() > deadline {
             return Err(BenchError::TimedOut(format!("session {id}")));
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    Ok(bare::between(before, bare::read_stamp(&session_dir(host, id))?))
+    Ok(())
 }
 
-fn post(session_id: SessionId) -> PostSession {
+/// A session of nothing but its id.
+pub(crate) fn post(session_id: SessionId) -> PostSession {
     let spec = SessionSpec {
         session_id,
         repository: REPOSITORY.into(),

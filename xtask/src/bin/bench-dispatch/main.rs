@@ -1,4 +1,4 @@
-//! The load generator behind `cargo xtask bench dispatch`.
+//! The load generator behind `cargo xtask bench dispatch` and `cargo xtask bench runtime`.
 //!
 //! Starts the real control plane and the real daemon as child processes, drives them over their real APIs, and prints
 //! what it measured next to a limit that it took in the same run, on the same machine, in the same minute. The worker
@@ -10,6 +10,7 @@ mod error;
 mod latency;
 mod report;
 mod rig;
+mod runtime;
 mod startup;
 mod stats;
 mod throughput;
@@ -20,6 +21,7 @@ use report::Report;
 use rig::{Host, Rig};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -29,12 +31,23 @@ struct Args {
     /// Directory under which a temporary one is made. Its file system is part of what is measured.
     #[arg(long)]
     scratch: PathBuf,
+    /// What is measured.
+    #[arg(long, value_enum, default_value = "dispatch")]
+    suite: Suite,
     /// A tenth of the work.
     #[arg(long)]
     quick: bool,
     /// One JSON document instead of the table.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Suite {
+    /// From a session's creation to its process.
+    Dispatch,
+    /// What the daemon costs while sessions run.
+    Runtime,
 }
 
 /// How much is done.
@@ -50,10 +63,13 @@ struct Load {
     starts: usize,
     /// Calls of the CLI.
     calls: usize,
+    /// How long an idle daemon is watched.
+    idle: Duration,
 }
 
-const FULL: Load = Load { warm_up: 20, sessions: 200, jobs: 3000, starts: 10, calls: 30 };
-const QUICK: Load = Load { warm_up: 5, sessions: 20, jobs: 300, starts: 3, calls: 5 };
+const FULL: Load =
+    Load { warm_up: 20, sessions: 200, jobs: 3000, starts: 10, calls: 30, idle: Duration::from_secs(60) };
+const QUICK: Load = Load { warm_up: 5, sessions: 20, jobs: 300, starts: 3, calls: 5, idle: Duration::from_secs(6) };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -78,23 +94,29 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), BenchError> {
     let load = if args.quick { QUICK } else { FULL };
     let mut rig = Rig::start(&args.programs, &args.scratch).await?;
     eprintln!("control plane at {}, state on {}", rig.platform_url(), rig.file_system());
+    match args.suite {
+        Suite::Dispatch => dispatch(&mut rig, load, report).await,
+        Suite::Runtime => runtime::measure(&mut rig, load, report).await,
+    }
+}
 
+async fn dispatch(rig: &mut Rig, load: Load, report: &mut Report) -> Result<(), BenchError> {
     let host = rig.start_host("stamping", &rig.stamp()).await?;
     startup::idle_memory(&host, report).await?;
-    latency::create_to_exec(&rig, &host, load, report).await?;
-    startup::status_command(&rig, &host, load, report)?;
+    latency::create_to_exec(rig, &host, load, report).await?;
+    startup::status_command(rig, &host, load, report)?;
     rig.stop_host(host).await?;
 
     let local = rig.start_local_host("local", &rig.stamp()).await?;
-    latency::accept_to_exec(&rig, &local, load, report).await?;
+    latency::accept_to_exec(rig, &local, load, report).await?;
     rig.stop_host(local).await?;
 
     let host = rig.start_host("through", std::path::Path::new("/bin/true")).await?;
-    throughput::whole_loop(&rig, load, report).await?;
+    throughput::whole_loop(rig, load, report).await?;
     startup::memory_after(&host, load, report)?;
     rig.stop_host(host).await?;
 
-    startup::start_to_healthz(&rig, load, report)
+    startup::start_to_healthz(rig, load, report)
 }
 
 /// Directory of a session on a host.

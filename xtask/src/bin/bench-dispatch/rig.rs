@@ -5,6 +5,7 @@ use rensei_platform_client::OperatorClient;
 use rensei_proto::Secret;
 use rensei_proto::control::{RegistrationState, Status};
 use rustix::process::{Pid, Signal};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -131,17 +132,48 @@ impl Rig {
 
     /// Starts a daemon and does not wait for anything.
     pub(crate) fn spawn_host(&self, name: &str, worker: &Path, orchestrator: &str) -> Result<Host, BenchError> {
+        let home = self.configure(name, 8, orchestrator)?;
+        self.spawn_daemon(name, home, &[worker.as_os_str()])
+    }
+
+    /// Starts a daemon without a control plane that has so many slots and runs `script` for each session.
+    pub(crate) async fn start_shell_host(&self, name: &str, slots: usize, script: &str) -> Result<Host, BenchError> {
+        let home = self.configure(name, slots, "")?;
+        let host = self.spawn_daemon(name, home, &["/bin/sh", "-c", script].map(OsStr::new))?;
+        self.wait_for(&host, RegistrationState::Local).await?;
+        Ok(host)
+    }
+
+    /// Starts a host inside a program whose heap has so many megabytes.
+    pub(crate) async fn start_heavy_host(&self, name: &str, megabytes: usize) -> Result<Host, BenchError> {
+        let (home, port) = (self.configure(name, 8, "")?, free_port()?);
+        let mut command = Command::new(self.programs.join("heavy-host"));
+        command.env_clear().arg(&home).arg(port.to_string()).arg(megabytes.to_string()).arg(self.stamp());
+        let process = Running::spawn(command, self.dir().join(format!("{name}.log")))?;
+        let host = Host { process, home, port };
+        self.wait_for(&host, RegistrationState::Local).await?;
+        Ok(host)
+    }
+
+    /// Writes the configuration of a host; the answer is its state root.
+    fn configure(&self, name: &str, slots: usize, orchestrator: &str) -> Result<PathBuf, BenchError> {
         let home = self.dir().join(name);
         fs::create_dir_all(&home).map_err(BenchError::io(&home))?;
         let config = home.join("daemon.yaml");
         let text = format!(
-            "machine:\n  id: {name}\ncapacity:\n  maxConcurrentSessions: 8\nprojects:\n- id: {PROJECT}\n  \
+            "machine:\n  id: {name}\ncapacity:\n  maxConcurrentSessions: {slots}\nprojects:\n- id: {PROJECT}\n  \
              repository: {REPOSITORY}\n{orchestrator}"
         );
         fs::write(&config, text).map_err(BenchError::io(&config))?;
+        Ok(home)
+    }
+
+    fn spawn_daemon(&self, name: &str, home: PathBuf, worker: &[&OsStr]) -> Result<Host, BenchError> {
         let port = free_port()?;
         let mut run = rensei(&self.programs, &home);
-        run.args(["host", "run", "--skip-wizard", "--port", &port.to_string(), "--worker-command"]).arg(worker);
+        run.args(["host", "run", "--skip-wizard", "--port", &port.to_string(), "--worker-command"]);
+        let (program, args) = worker.split_first().expect("a worker is a program");
+        run.arg(program).args(args.iter().flat_map(|arg| [OsStr::new("--worker-arg"), arg]));
         let process = Running::spawn(run, self.dir().join(format!("{name}.log")))?;
         Ok(Host { process, home, port })
     }

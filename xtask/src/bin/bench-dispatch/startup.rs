@@ -28,7 +28,7 @@ pub(crate) fn memory_after(host: &Host, load: Load, report: &mut Report) -> Resu
     Ok(())
 }
 
-fn resident_mb(pid: u32) -> Result<f64, BenchError> {
+pub(crate) fn resident_mb(pid: u32) -> Result<f64, BenchError> {
     let path = format!("/proc/{pid}/status");
     let text = std::fs::read_to_string(&path).map_err(BenchError::io(Path::new(&path)))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
