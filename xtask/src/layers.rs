@@ -65,7 +65,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const DEV_ONLY: &[&str] = &["rensei-testkit"];
 
 /// Features of a workspace crate that only the named crates may switch on.
-const FEATURE_HOMES: &[(&str, &str, &[&str])] = &[("rensei-control-api", "server", &["rensei-cli"])];
+const FEATURE_HOMES: &[(&str, &str, &[&str])] = &[("rensei-control-api", "server", &["rensei-cli", "xtask"])];
 
 /// Dependencies that must be behind a feature of the crate that has them.
 const OPTIONAL_ARROWS: &[(&str, &str)] = &[("rensei-control-api", "rensei-daemon-core")];
