@@ -226,6 +226,12 @@ impl DaemonHandle {
         self.host.sessions.detail(id)
     }
 
+    /// Whether `token` is the one that the worker of this live session found in its environment.
+    #[must_use]
+    pub fn is_session_token(&self, id: &SessionId, token: &str) -> bool {
+        self.host.sessions.is_token_of(id, token)
+    }
+
     /// A session as the host remembers it.
     #[must_use]
     pub fn session_view(&self, id: &SessionId) -> Option<SessionView> {

@@ -13,6 +13,7 @@ mod report;
 mod start;
 mod sweep;
 mod table;
+mod token;
 mod workarea;
 
 pub(crate) use environment::{EnvironmentParts, holds};
@@ -206,7 +207,7 @@ impl Sessions {
     /// The worker's view of a live session, with the current credentials.
     pub(crate) fn detail(&self, id: &SessionId) -> Option<SessionDetail> {
         let (mut detail, origin) =
-            self.with_table(|table| table.live_entry(id).map(|entry| (entry.detail.clone(), entry.origin.clone())))?;
+            self.with_table(|table| table.live_entry(id).map(|entry| (entry.full_detail(), entry.origin.clone())))?;
         if let Some(link) = origin.link() {
             detail.platform_url.clone_from(&link.url);
             if let Some(credentials) = link.cell.current() {
@@ -215,6 +216,12 @@ impl Sessions {
             }
         }
         Some(detail)
+    }
+
+    /// Whether `token` is what the worker of this live session was given.
+    pub(crate) fn is_token_of(&self, id: &SessionId, token: &str) -> bool {
+        let digest = self.with_table(|table| table.live_entry(id).and_then(|entry| entry.token.clone()));
+        digest.is_some_and(|digest| digest.is_of(token))
     }
 
     /// Asks one session to end. `None`: no session of that id is known.

@@ -11,7 +11,7 @@ mod report;
 pub use heartbeat::{
     HeartbeatRequest, HeartbeatResponse, HeldSession, HostActivity, HostStatus, MutationFailure, PendingMutation,
 };
-pub use poll::{PollItem, PollResponse};
+pub use poll::{GitCredential, PollItem, PollResponse};
 pub use register::{AllowlistEntry, Provides, RegisterRequest, RegisterResponse};
 pub use report::{
     Activity, ActivityRequest, ClaimRequest, ClaimResponse, CompletionRequest, LockRefreshRequest, LockRefreshResponse,

@@ -180,6 +180,16 @@ impl SessionDetail {
         }
     }
 
+    /// The same for those who may see what the session is about, but not act for it.
+    #[must_use]
+    pub fn without_credentials(mut self) -> Self {
+        self.auth_token = None;
+        if let Some(git) = &mut self.git {
+            git.token = None;
+        }
+        self
+    }
+
     /// Branch that the session's work goes to.
     #[must_use]
     pub fn branch_name(&self) -> String {
@@ -201,7 +211,8 @@ impl SessionDetail {
     }
 }
 
-/// How a project's repository wants to be accessed: names of programs and files on the host, no secrets.
+/// How a project's repository wants to be accessed: names of programs and files on the host, and what the control plane
+/// lent for this one session.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -212,6 +223,14 @@ pub struct GitAccess {
     /// Path of a private key for ssh remotes.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub ssh_key: Option<String>,
+    /// Short-lived token of the control plane for an https remote, for this session alone.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "Secret::serialize_exposed_opt",
+        deserialize_with = "lenient::or_default"
+    )]
+    pub token: Option<Secret>,
 }
 
 /// Agent runtime and its settings, chosen by the control plane.

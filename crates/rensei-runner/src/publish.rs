@@ -5,10 +5,10 @@ use crate::prompt;
 use crate::runtime::{AgentEnd, Failure};
 use crate::session::{Session, settle};
 use crate::text;
-use rensei_proto::SessionStatus;
+use rensei_proto::{Secret, SessionStatus};
 use rensei_proto::control::Workarea;
 use rensei_proto::outcome::DiffStat;
-use rensei_workarea::{Checkout, CommitMessage, GitEnvironment, GitHints, PushRequest, Pushed, WorkareaError};
+use rensei_workarea::{Checkout, CommitMessage, GitEnvironment, GitHints, GitToken, PushRequest, Pushed, WorkareaError};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -81,12 +81,17 @@ async fn push(session: &Session, checkout: &Checkout, workarea: &Workarea) -> Pu
     }
 }
 
+/// What the control plane lends for the session's repository.
+fn lent(repository: &str, token: Secret) -> GitToken {
+    GitToken { url: repository.to_owned(), username: String::new(), token }
+}
+
 fn hints(session: &Session) -> GitHints {
     let access = session.detail.git.clone().unwrap_or_default();
     GitHints {
         credential_helper: access.credential_helper,
         ssh_key: access.ssh_key.map(PathBuf::from),
-        ..GitHints::default()
+        tokens: access.token.map(|token| lent(&session.detail.repository, token)).into_iter().collect(),
     }
 }
 

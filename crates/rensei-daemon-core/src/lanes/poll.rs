@@ -1,5 +1,6 @@
 //! Poll lane: takes work when there is room for it.
 
+use super::git_token::token_for;
 use super::heartbeat::Pulse;
 use crate::accept::AcceptError;
 use crate::clock::woken;
@@ -8,9 +9,10 @@ use crate::host::Host;
 use crate::lifecycle::Phase;
 use crate::link::{Link, backoff, patience};
 use crate::org::{Org, Turn};
+use jiff::Timestamp;
 use rensei_platform_client::ClientError;
-use rensei_proto::SessionId;
-use rensei_proto::platform::{ClaimRequest, NackRequest, PollItem, PollResponse};
+use rensei_proto::platform::{ClaimRequest, GitCredential, NackRequest, PollItem, PollResponse};
+use rensei_proto::{GitAccess, SessionId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -37,6 +39,14 @@ const HELD: Duration = Duration::from_secs(1);
 
 /// Longest pause after polls that brought nothing but refusals.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+
+/// Urgency of work that says nothing of it: in the middle.
+const USUAL: i64 = 3;
+
+/// 1 is the most urgent. Work that says nothing of it is neither pushed ahead nor held back.
+const fn urgency(priority: i64) -> i64 {
+    if priority < 1 { USUAL } else { priority }
+}
 
 /// What became of the items of one poll.
 #[derive(Debug, Default)]
@@ -180,22 +190,31 @@ impl PollLane {
 
     async fn take(&self, answer: PollResponse) -> Taken {
         let mut taken = Taken::default();
-        for raw in answer.work {
-            match serde_json::from_str::<PollItem>(raw.get()) {
-                Ok(item) => {
-                    if answer.pre_claimed || self.claim(&item).await {
-                        self.accept(&item, raw, &mut taken);
-                    } else {
-                        taken.refused = true;
-                    }
-                }
-                Err(error) => {
-                    taken.refused = true;
-                    self.refuse_unreadable(raw, &error);
-                }
+        let offered = answer.work.len();
+        let readable = self.by_urgency(answer.work);
+        taken.refused = readable.len() < offered;
+        for (item, raw) in readable {
+            if answer.pre_claimed || self.claim(&item).await {
+                self.accept(&item, raw, &answer.git_credentials, &mut taken);
+            } else {
+                taken.refused = true;
             }
         }
         taken
+    }
+
+    /// The readable items, the most urgent first and else in their order: when there is room for some only, it is for
+    /// those. The others go back.
+    fn by_urgency(&self, work: Vec<Box<RawValue>>) -> Vec<(PollItem, Box<RawValue>)> {
+        let mut items = Vec::with_capacity(work.len());
+        for raw in work {
+            match serde_json::from_str::<PollItem>(raw.get()) {
+                Ok(item) => items.push((item, raw)),
+                Err(error) => self.refuse_unreadable(raw, &error),
+            }
+        }
+        items.sort_by_key(|(item, _)| urgency(item.priority));
+        items
     }
 
     async fn claim(&self, item: &PollItem) -> bool {
@@ -215,7 +234,7 @@ impl PollLane {
         }
     }
 
-    fn accept(&self, item: &PollItem, raw: Box<RawValue>, taken: &mut Taken) {
+    fn accept(&self, item: &PollItem, raw: Box<RawValue>, credentials: &[GitCredential], taken: &mut Taken) {
         let named = [item.repository.as_str(), item.project_name.as_str()];
         let project = named.iter().find_map(|value| self.org.allowlist.find(value));
         let repository = match &project {
@@ -223,6 +242,8 @@ impl PollLane {
             None => named.into_iter().find(|value| !value.is_empty()).unwrap_or_default().to_owned(),
         };
         let mut detail = item.detail();
+        let token = project.as_ref().and_then(|project| token_for(credentials, &project.repository, Timestamp::now()));
+        detail.git = token.map(|token| GitAccess { token: Some(token), ..GitAccess::default() });
         detail.repository.clone_from(&repository);
         detail.project_name = project.map_or_else(|| item.project_name.clone(), |project| project.id);
         tracing::info!(event = "claimed", sessionId = %item.session_id, attempt = item.attempt, "claimed");

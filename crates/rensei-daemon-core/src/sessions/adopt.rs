@@ -107,6 +107,7 @@ fn insert(sessions: &Sessions, record: Record) {
     let origin = origin(sessions, &record);
     let mut entry = Entry::new(record.view, record.detail, origin);
     entry.max_duration_seconds = record.max_duration_seconds;
+    entry.token = record.token;
     sessions.with_table(|table| table.insert(entry));
 }
 

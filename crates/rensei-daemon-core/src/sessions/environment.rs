@@ -40,6 +40,8 @@ pub(super) struct SessionVariables<'a> {
     pub(super) project_id: &'a str,
     pub(super) worker_id: &'a str,
     pub(super) directory: &'a Path,
+    /// What the worker shows to be told about its session.
+    pub(super) token: &'a Secret,
     /// Control plane; empty for none.
     pub(super) orchestrator_url: &'a str,
     /// The daemon's own credentials. A variable that holds one stays with the daemon, whatever its name.
@@ -76,7 +78,7 @@ pub(super) fn compose(parts: &EnvironmentParts, session: SessionVariables<'_>) -
         .chain(&session.spec.env)
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
-    let fixed: [(&str, OsString); 8] = [
+    let mut fixed: Vec<(&str, OsString)> = vec![
         ("SESSION_ID", session.spec.session_id.as_str().into()),
         ("REPOSITORY", session.repository.into()),
         ("REF", session.spec.r#ref.as_str().into()),
@@ -85,7 +87,11 @@ pub(super) fn compose(parts: &EnvironmentParts, session: SessionVariables<'_>) -
         ("ORCHESTRATOR_URL", session.orchestrator_url.into()),
         ("DAEMON_URL", parts.control_url.as_str().into()),
         ("SESSION_DIR", session.directory.into()),
+        ("SESSION_TOKEN", session.token.expose().into()),
     ];
+    let asked = session.spec.resources.unwrap_or_default();
+    fixed.extend(asked.v_cpu.map(|count| ("SESSION_VCPU", count.to_string().into())));
+    fixed.extend(asked.memory_mb.map(|mb| ("SESSION_MEMORY_MB", mb.to_string().into())));
     for (name, value) in fixed {
         for prefix in PREFIXES {
             env.insert(format!("{prefix}{name}").into(), value.clone());
@@ -97,7 +103,7 @@ pub(super) fn compose(parts: &EnvironmentParts, session: SessionVariables<'_>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rensei_proto::SessionId;
+    use rensei_proto::{Resources, SessionId};
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
@@ -124,8 +130,8 @@ mod tests {
             session_id: SessionId::parse("s1").unwrap(),
             repository: "posted".to_owned(),
             r#ref: "main".to_owned(),
-            resources: None,
-            env: map(&[("A", "spec"), ("RENSEI_SESSION_ID", "forged")]),
+            resources: Some(Resources { v_cpu: Some(2), memory_mb: None }),
+            env: map(&[("A", "spec"), ("RENSEI_SESSION_ID", "forged"), ("RENSEI_SESSION_TOKEN", "forged")]),
             max_duration_seconds: None,
         };
         let env = compose(
@@ -136,6 +142,7 @@ mod tests {
                 project_id: "p",
                 worker_id: "w",
                 directory: Path::new("/s"),
+                token: &Secret::from("of this session"),
                 orchestrator_url: "",
                 secrets: &[Secret::from("by_value")],
             },
@@ -144,6 +151,8 @@ mod tests {
         assert_eq!((get("A"), get("B"), get("PATH")), (Some("spec"), Some("base"), Some("/bin")));
         assert_eq!((get("RENSEI_SESSION_ID"), get("DONMAI_SESSION_ID")), (Some("s1"), Some("s1")));
         assert_eq!(get("RENSEI_REPOSITORY"), Some("configured"));
+        assert_eq!(get("RENSEI_SESSION_TOKEN"), Some("of this session"));
+        assert_eq!((get("RENSEI_SESSION_VCPU"), get("RENSEI_SESSION_MEMORY_MB")), (Some("2"), None));
         assert_eq!((get("GITHUB_TOKEN"), get("RENSEI_STUB_MODE")), (Some("the user's own"), Some("hang")));
         for withheld in [
             "RENSEI_DAEMON_TOKEN",

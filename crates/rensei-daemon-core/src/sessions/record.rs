@@ -6,6 +6,7 @@
 //! processes, and those do not survive a loss of power either.
 
 use super::table::Entry;
+use super::token::TokenDigest;
 use rensei_process::{ProcessIdentity, open_child_file};
 use rensei_proto::control::SessionView;
 use rensei_proto::outcome::{OUTCOME_FILE, Outcome, STOP_FILE, StopNotice};
@@ -44,6 +45,9 @@ enum Line<'a> {
         control_plane: Option<Cow<'a, str>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_duration_seconds: Option<u64>,
+        /// Of what its worker shows; the token itself is in the worker's environment only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<Cow<'a, TokenDigest>>,
     },
     /// Its process.
     Started { process: Cow<'a, ProcessIdentity> },
@@ -70,6 +74,7 @@ pub(super) struct Record {
     /// The worker's process; absent until it was started.
     pub(super) process: Option<ProcessIdentity>,
     pub(super) max_duration_seconds: Option<u64>,
+    pub(super) token: Option<TokenDigest>,
 }
 
 /// Begins the journal in a directory that is new.
@@ -81,6 +86,7 @@ pub(super) fn begin(directory: &Path, entry: &Entry) -> io::Result<()> {
         origin: if entry.origin.is_local() { Sender::Local } else { Sender::Platform },
         control_plane: entry.origin.link().map(|link| Cow::Borrowed(link.url.as_str())),
         max_duration_seconds: entry.max_duration_seconds,
+        token: entry.token.as_ref().map(Cow::Borrowed),
     };
     append(directory, &line)
 }
@@ -118,16 +124,18 @@ impl Record {
 
     fn after(record: Option<Self>, line: Line<'_>) -> Option<Self> {
         match (record, line) {
-            (_, Line::Accepted { version: VERSION, view, detail, origin, control_plane, max_duration_seconds }) => {
-                Some(Self {
-                    view: view.into_owned(),
-                    detail: detail.into_owned(),
-                    origin,
-                    control_plane: control_plane.map(Cow::into_owned),
-                    process: None,
-                    max_duration_seconds,
-                })
-            }
+            (
+                _,
+                Line::Accepted { version: VERSION, view, detail, origin, control_plane, max_duration_seconds, token },
+            ) => Some(Self {
+                view: view.into_owned(),
+                detail: detail.into_owned(),
+                origin,
+                control_plane: control_plane.map(Cow::into_owned),
+                process: None,
+                max_duration_seconds,
+                token: token.map(Cow::into_owned),
+            }),
             (record, Line::Accepted { .. }) => record,
             (Some(record), Line::Started { process }) => Some(Self { process: Some(process.into_owned()), ..record }),
             (Some(record), Line::Ended { view }) => Some(Self { view: view.into_owned(), ..record }),

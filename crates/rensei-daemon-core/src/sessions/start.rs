@@ -4,7 +4,8 @@ use super::environment::{SessionVariables, compose, invalid_name};
 use super::monitor::{Monitor, Watched, supervise};
 use super::record::OUTPUT_FILE;
 use super::table::Entry;
-use super::{MARKER, Origin, Sessions, record};
+use super::token::TokenDigest;
+use super::{MARKER, Origin, Sessions, record, token};
 use crate::accept::AcceptError;
 use crate::config::Project;
 use crate::events::SessionEvent;
@@ -13,7 +14,7 @@ use crate::lifecycle::Phase;
 use crate::routing::Facts;
 use rensei_process::{GroupChild, SpawnSpec, output_log, spawn_group};
 use rensei_proto::control::{SessionHandle, SessionState, SessionView};
-use rensei_proto::{GitAccess, SessionDetail, SessionId, SessionSpec};
+use rensei_proto::{GitAccess, Secret, SessionDetail, SessionId, SessionSpec};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,9 +28,10 @@ pub(super) fn accept(
     origin: Origin,
 ) -> Result<SessionHandle, AcceptError> {
     let begun = Instant::now();
-    let project = reserve(sessions, &spec, detail, origin)?;
+    let token = token::mint();
+    let project = reserve(sessions, &spec, Offer { detail, origin, token: TokenDigest::of(token.expose()) })?;
     let id = spec.session_id.clone();
-    match start(sessions, &spec, &project) {
+    match start(sessions, &spec, &project, &token) {
         Ok(child) => Ok(commit(sessions, spec, child, begun)),
         Err(error) => {
             sessions.with_table(|table| table.remove(&id));
@@ -39,14 +41,17 @@ pub(super) fn accept(
     }
 }
 
-/// All checks in their order, and the slot, in one critical section.
-fn reserve(
-    sessions: &Sessions,
-    spec: &SessionSpec,
-    mut detail: SessionDetail,
+/// What comes with a spec.
+struct Offer {
+    detail: SessionDetail,
     origin: Origin,
-) -> Result<Project, AcceptError> {
+    token: TokenDigest,
+}
+
+/// All checks in their order, and the slot, in one critical section.
+fn reserve(sessions: &Sessions, spec: &SessionSpec, offer: Offer) -> Result<Project, AcceptError> {
     let parts = &sessions.parts;
+    let Offer { mut detail, origin, token } = offer;
     if let Some(name) = invalid_name(&spec.env) {
         return Err(AcceptError::InvalidEnv { name: name.escape_debug().to_string() });
     }
@@ -70,8 +75,12 @@ fn reserve(
         detail.repository.clone_from(&project.repository);
         detail.project_name.clone_from(&project.id);
         detail.auth_token = None;
+        // Kept apart from the detail, which goes into the journal.
+        let git_token = detail.git.take().and_then(|access| access.token);
         detail.git = git_access(&project);
-        let mut entry = Entry::new(first_view(&detail, &project, &origin), detail, origin);
+        let view = SessionView { resources: spec.resources, ..first_view(&detail, &project, &origin) };
+        let mut entry = Entry::new(view, detail, origin);
+        (entry.token, entry.git_token) = (Some(token), git_token);
         entry.max_duration_seconds = spec.max_duration_seconds.filter(|seconds| *seconds > 0);
         table.insert(entry);
         Ok(project)
@@ -82,7 +91,11 @@ fn reserve(
 fn git_access(project: &Project) -> Option<GitAccess> {
     let hints = &project.git;
     let said = hints.credential_helper.is_some() || hints.ssh_key.is_some();
-    said.then(|| GitAccess { credential_helper: hints.credential_helper.clone(), ssh_key: hints.ssh_key.clone() })
+    said.then(|| GitAccess {
+        credential_helper: hints.credential_helper.clone(),
+        ssh_key: hints.ssh_key.clone(),
+        token: None,
+    })
 }
 
 fn first_view(detail: &SessionDetail, project: &Project, origin: &Origin) -> SessionView {
@@ -96,6 +109,7 @@ fn first_view(detail: &SessionDetail, project: &Project, origin: &Origin) -> Ses
         repository: rensei_workarea::redact(&project.repository),
         r#ref: detail.r#ref.clone(),
         title: detail.title.clone(),
+        resources: None,
         accepted_at: rensei_proto::rfc3339_millis(jiff::Timestamp::now()),
         ended_at: None,
         exit_code: None,
@@ -107,7 +121,12 @@ fn first_view(detail: &SessionDetail, project: &Project, origin: &Origin) -> Ses
     }
 }
 
-fn start(sessions: &Sessions, spec: &SessionSpec, project: &Project) -> Result<GroupChild, AcceptError> {
+fn start(
+    sessions: &Sessions,
+    spec: &SessionSpec,
+    project: &Project,
+    token: &Secret,
+) -> Result<GroupChild, AcceptError> {
     let parts = &sessions.parts;
     let id = &spec.session_id;
     let directory = sessions.directory(id);
@@ -125,6 +144,7 @@ fn start(sessions: &Sessions, spec: &SessionSpec, project: &Project) -> Result<G
             secrets: &parts.orgs.secrets(),
             worker_id: current.as_ref().map_or("", |credentials| credentials.worker_id.as_str()),
             directory: &directory,
+            token,
         },
     );
     let env = match &parts.pre_spawn {

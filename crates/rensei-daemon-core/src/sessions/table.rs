@@ -1,12 +1,13 @@
 //! Who is here. Plain synchronous state; one lock around it makes admission atomic.
 
+use super::token::TokenDigest;
 use super::{FORGET_BATCH, KEPT_SESSIONS, Origin};
 use crate::accept::AcceptError;
 use crate::org::Org;
 use rensei_proto::control::{SessionHandle, SessionState, SessionView};
 use rensei_proto::outcome::StopNotice;
 use rensei_proto::platform::HeldSession;
-use rensei_proto::{SessionDetail, SessionId, SessionStatus};
+use rensei_proto::{Secret, SessionDetail, SessionId, SessionStatus};
 use std::collections::{HashMap, VecDeque};
 use tokio::sync::watch;
 
@@ -56,12 +57,24 @@ pub(crate) struct Entry {
     pub(crate) detail: SessionDetail,
     pub(crate) origin: Origin,
     pub(crate) max_duration_seconds: Option<u64>,
+    /// Of what its worker shows to be told about it.
+    pub(crate) token: Option<TokenDigest>,
+    /// Lent by the control plane for this session. In memory only.
+    pub(crate) git_token: Option<Secret>,
     stop: watch::Sender<Option<StopCause>>,
 }
 
 impl Entry {
     pub(crate) fn new(view: SessionView, detail: SessionDetail, origin: Origin) -> Self {
-        Self { view, detail, origin, max_duration_seconds: None, stop: watch::Sender::new(None) }
+        Self {
+            view,
+            detail,
+            origin,
+            max_duration_seconds: None,
+            token: None,
+            git_token: None,
+            stop: watch::Sender::new(None),
+        }
     }
 
     /// Leaves the first cause in place. False when the process has ended.
@@ -79,6 +92,15 @@ impl Entry {
         true
     }
 
+    /// The detail with what the session was lent.
+    pub(crate) fn full_detail(&self) -> SessionDetail {
+        let mut detail = self.detail.clone();
+        if self.git_token.is_some() {
+            detail.git.get_or_insert_default().token.clone_from(&self.git_token);
+        }
+        detail
+    }
+
     pub(crate) fn stop_requests(&self) -> watch::Receiver<Option<StopCause>> {
         self.stop.subscribe()
     }
@@ -90,6 +112,7 @@ impl Entry {
             // The handle promises whole seconds; the view keeps milliseconds.
             accepted_at: self.view.accepted_at.get(..19).map_or_else(String::new, |text| format!("{text}Z")),
             state: self.view.state,
+            resources: self.view.resources,
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::org::Org;
 use rensei_proto::control::{
     EvictPoolRequest, EvictPoolResponse, SessionState, SessionView, Workarea, WorkareaPoolStats,
 };
-use rensei_proto::{SessionDetail, SessionId};
-use rensei_workarea::{AcquireRequest, ArchiveMetadata, GitHints, PoolSettings, ReleaseMode, WorkareaError};
+use rensei_proto::{Secret, SessionDetail, SessionId};
+use rensei_workarea::{AcquireRequest, ArchiveMetadata, GitHints, GitToken, PoolSettings, ReleaseMode, WorkareaError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl Sessions {
             hints: GitHints {
                 credential_helper: access.credential_helper,
                 ssh_key: access.ssh_key.map(PathBuf::from),
-                ..GitHints::default()
+                tokens: access.token.map(|token| lent(&detail.repository, token)).into_iter().collect(),
             },
             strategy: project.map(|project| strategy(project.clone_strategy)).unwrap_or_default(),
             toolchain: String::new(),
@@ -160,6 +160,11 @@ impl Sessions {
         }
         self.parts.workareas.evict(request).await
     }
+}
+
+/// What the control plane lends for the session's repository.
+fn lent(repository: &str, token: Secret) -> GitToken {
+    GitToken { url: repository.to_owned(), username: String::new(), token }
 }
 
 fn all_ahead(org: &Org) -> Vec<AcquireRequest> {

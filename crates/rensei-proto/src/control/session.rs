@@ -17,6 +17,9 @@ pub struct SessionHandle {
     pub accepted_at: String,
     /// Where it stands.
     pub state: SessionState,
+    /// Share of the machine that it asked for. *Extension.*
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<crate::Resources>,
 }
 
 /// State of a session on its host.
@@ -159,6 +162,9 @@ pub struct SessionView {
     /// Title.
     #[serde(default)]
     pub title: String,
+    /// Share of the machine that it asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<crate::Resources>,
     /// When it was accepted, RFC 3339 with milliseconds.
     pub accepted_at: String,
     /// When it ended, RFC 3339 with milliseconds.

@@ -1,6 +1,8 @@
 //! Work.
 
-use crate::{ModelProfile, ResolvedProfile, Resources, SessionDetail, SessionId, SessionSpec, StageBudget, lenient};
+use crate::{
+    ModelProfile, ResolvedProfile, Resources, Secret, SessionDetail, SessionId, SessionSpec, StageBudget, lenient,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -26,6 +28,24 @@ pub struct PollResponse {
     /// Messages to running sessions, by session id.
     #[serde(default, deserialize_with = "lenient::raw_or_default")]
     pub inbox_messages: Map<String, Value>,
+    /// Access to the repositories of this answer's items, and of no others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
+    pub git_credentials: Vec<GitCredential>,
+}
+
+/// Short-lived access to one repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GitCredential {
+    /// Password for https.
+    #[serde(default, serialize_with = "Secret::serialize_exposed", deserialize_with = "lenient::or_default")]
+    pub token: Secret,
+    /// The repository.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub clone_url: String,
+    /// When it ends, RFC 3339; empty when nobody knows.
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub expires_at: String,
 }
 
 fn null_as_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Box<RawValue>>, D::Error> {
