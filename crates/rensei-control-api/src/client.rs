@@ -17,6 +17,7 @@ pub use host::StatsQuery;
 pub use output::{OutputQuery, OutputStream};
 
 use http::{Http, Request};
+use rensei_proto::Secret;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -43,6 +44,14 @@ impl ControlClient {
     #[must_use]
     pub const fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;
+        self
+    }
+
+    /// Shows `token` with every call: a worker's `RENSEI_SESSION_TOKEN`, without which its session's credentials are not
+    /// for it.
+    #[must_use]
+    pub fn bearer(mut self, token: &Secret) -> Self {
+        self.http.set_bearer(token);
         self
     }
 

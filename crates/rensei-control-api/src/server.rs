@@ -5,6 +5,7 @@
 //! more than the status and the list of live sessions.
 
 mod api;
+mod asker;
 mod bind;
 mod body;
 mod document;

@@ -6,6 +6,7 @@ use crate::events::SessionEvents;
 use crate::host::Host;
 use crate::lifecycle::{Action, Phase, TransitionError, deadline_in};
 use crate::org::Org;
+use crate::sessions::Caller;
 use rensei_proto::control::{
     DrainRequest, EvictPoolRequest, EvictPoolResponse, Organization, PostSession, Provider, Registration,
     RoutingConfig, RoutingExplanation, SessionHandle, SessionView, Status, StopResponse, Workarea, WorkareaPoolStats,
@@ -226,10 +227,13 @@ impl DaemonHandle {
         self.host.sessions.detail(id)
     }
 
-    /// Whether `token` is the one that the worker of this live session found in its environment.
-    #[must_use]
-    pub fn is_session_token(&self, id: &SessionId, token: &str) -> bool {
-        self.host.sessions.is_token_of(id, token)
+    /// Who asks about a session, having shown this token, from the other end of a connection that is the socket with this
+    /// inode. With [`ControlAuth::Open`] everybody is as good as the worker.
+    pub async fn caller(&self, id: &SessionId, token: Option<&str>, socket: Option<u64>) -> Caller {
+        match self.control_auth() {
+            ControlAuth::Open => Caller::Worker,
+            _ => self.host.sessions.caller(id, token, socket).await,
+        }
     }
 
     /// A session as the host remembers it.

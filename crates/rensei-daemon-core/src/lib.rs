@@ -58,4 +58,5 @@ pub use lifecycle::{Phase, TransitionError};
 pub use overview::CapacityError;
 pub use providers::{LocalRuntime, LocalRuntimes, ProviderRegistry};
 pub use rensei_kits::{KitError, Registry as KitRegistry};
+pub use sessions::Caller;
 pub use state::StateError;

@@ -4,6 +4,7 @@
 //! point a process runs that nobody knows of. [`monitor`] owns one session from its start (or adoption) to its end.
 
 mod adopt;
+mod caller;
 mod environment;
 mod monitor;
 mod origin;
@@ -16,6 +17,7 @@ mod table;
 mod token;
 mod workarea;
 
+pub use caller::Caller;
 pub(crate) use environment::{EnvironmentParts, holds};
 pub(crate) use origin::Origin;
 pub(crate) use table::StopCause;

@@ -388,3 +388,30 @@ async fn a_held_poll_is_woken_by_work_and_the_next_one_follows() {
     assert!(platform.count(Call::Poll) <= 12, "{}", platform.count(Call::Poll));
     host.stop().await;
 }
+
+#[tokio::test]
+async fn the_most_urgent_work_gets_the_slot_and_the_rest_goes_back() {
+    let platform = FakePlatform::start().await;
+    let item = |id: &str, priority: Value| {
+        json!({"sessionId": id, "repository": "app", "attempt": 1, "priority": priority,
+            "resources": {"vCpu": 2, "memoryMb": 512}, "env": {"SCRIPT": "exec sleep 300"}})
+    };
+    // 0 and what is no number say nothing, which is as good as 3.
+    let work = [item("later", 4.into()), item("silent", 0.into()), item("odd", "now".into()), item("urgent", 1.into())];
+    let answer = json!({"work": work, "preClaimed": true});
+    platform.fault(Call::Poll, Answer::json(200, answer.to_string()));
+    let host = TempState::with_slots(&platform, 2).start().await;
+    platform.until_count(Call::Nack, 2).await;
+    let mut refused: Vec<_> =
+        platform.requests_to(Call::Nack).iter().map(|nack| nack.json()["work"]["sessionId"].clone()).collect();
+    refused.sort_by_key(Value::to_string);
+    assert_eq!(refused, ["later", "odd"]);
+    assert!(host.view("silent").is_some());
+    let urgent = host.view("urgent").unwrap();
+    let asked = rensei_proto::Resources { v_cpu: Some(2), memory_mb: Some(512) };
+    assert_eq!(urgent.resources, Some(asked));
+    assert!(host.handle().live_sessions().iter().all(|handle| handle.resources == Some(asked)));
+    let record = std::fs::read_to_string(host.root().join("sessions/urgent/record.jsonl")).unwrap();
+    assert!(record.contains(r#""resources":{"vCpu":2,"memoryMb":512}"#), "{record}");
+    host.stop().await;
+}

@@ -23,5 +23,5 @@ pub use child_file::{append_child_file, open_child_file};
 pub use end::End;
 pub use group::{ProcessGroup, Signal, StopOutcome};
 pub use identity::ProcessIdentity;
-pub use os::{env_values, find_by_env, kill_by_env, kill_marked, leads_its_group};
+pub use os::{env_values, find_by_env, kill_by_env, kill_marked, leads_its_group, lineage, socket_holders};
 pub use spawn::{GroupChild, SpawnSpec, find_program, spawn_group};

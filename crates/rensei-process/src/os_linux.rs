@@ -21,6 +21,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// The part of `/proc/<pid>/stat` that matters here.
 struct Stat {
     state: u8,
+    parent: u32,
     group: u32,
     start_time: u64,
 }
@@ -37,9 +38,10 @@ impl Stat {
         let text = std::str::from_utf8(bytes.get(after_name..)?).ok()?;
         let mut fields = text.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
-        let group = fields.nth(1)?.parse().ok()?;
+        let parent = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
         let start_time = fields.nth(16)?.parse().ok()?;
-        Some(Self { state, group, start_time })
+        Some(Self { state, parent, group, start_time })
     }
 
     fn is_running(&self) -> bool {
@@ -156,6 +158,26 @@ pub fn leads_its_group(pid: u32) -> bool {
     is_member(pid, pid)
 }
 
+/// Processes of this user, other than the caller, that hold the socket with this inode. Empty on systems without `/proc`.
+#[must_use]
+pub fn socket_holders(inode: u64) -> Vec<u32> {
+    let wanted = format!("socket:[{inode}]");
+    let (own_uid, own_pid) = (rustix::process::geteuid().as_raw(), std::process::id());
+    let holds = |pid: u32| {
+        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let mut targets = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
+        targets.any(|target| target.as_os_str() == wanted.as_str())
+    };
+    pids().filter(|&pid| pid != own_pid && owner(pid) == Some(own_uid) && holds(pid)).collect()
+}
+
+/// A process, its parent, and so on, as far as they run; at most 64. Empty on systems without `/proc`.
+#[must_use]
+pub fn lineage(pid: u32) -> Vec<u32> {
+    let parent = |pid: &u32| Stat::of(*pid).ok().map(|stat| stat.parent).filter(|parent| *parent > 1);
+    std::iter::successors(Some(pid), parent).take(64).collect()
+}
+
 fn owner(pid: u32) -> Option<u32> {
     std::fs::metadata(format!("/proc/{pid}")).ok().map(|metadata| metadata.uid())
 }
@@ -242,6 +264,27 @@ mod tests {
     }
 
     #[test]
+    fn who_holds_a_socket_and_whose_child_that_is() {
+        use std::os::unix::process::CommandExt as _;
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let inode = std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&theirs))).unwrap();
+        let inode = inode.to_str().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+        assert!(socket_holders(inode).is_empty(), "the caller does not count");
+        let mut shell = std::process::Command::new("sh");
+        let mut shell =
+            shell.args(["-c", "sleep 60; :"]).process_group(0).stdin(OwnedFd::from(theirs)).spawn().unwrap();
+        let (shell_pid, sleep_pid) = loop {
+            if let [a, b] = socket_holders(inode)[..] {
+                break if a == shell.id() { (a, b) } else { (b, a) };
+            }
+        };
+        assert_eq!(lineage(sleep_pid)[..3], [sleep_pid, shell_pid, std::process::id()]);
+        rustix::process::kill_process_group(Pid::from_raw(shell_pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+        shell.wait().unwrap();
+        drop(ours);
+    }
+
+    #[test]
     fn kills_with_and_without_a_descriptor() {
         use std::os::unix::process::ExitStatusExt;
         for pinned in [true, false] {
@@ -258,7 +301,7 @@ mod tests {
         let tail = " Z 1 77 77 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
         for name in ["sh", "a b", ") S 1 2", "((", "x\n) R 9", ")"] {
             let stat = Stat::parse(format!("5 ({name}){tail}").as_bytes()).unwrap();
-            assert_eq!((stat.state, stat.group, stat.start_time), (b'Z', 77, 4242), "{name}");
+            assert_eq!((stat.state, stat.parent, stat.group, stat.start_time), (b'Z', 1, 77, 4242), "{name}");
             assert!(!stat.is_running());
         }
         for broken in ["", "5", "5 (sh)", "5 (sh) S 1", "5 (sh) S 1 x 2"] {

@@ -2,7 +2,7 @@
 
 use rensei_control_api::{ControlClient, ControlError};
 use rensei_proto::control::{KitSettings, Workarea};
-use rensei_proto::{SessionDetail, SessionId};
+use rensei_proto::{Secret, SessionDetail, SessionId};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -24,10 +24,13 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// `token` is what the daemon gave the worker for its session; older daemons give none.
+    ///
     /// # Errors
     /// When the URL cannot be used.
-    pub(crate) fn at(url: &str) -> Result<Self, ControlError> {
-        Ok(Self { client: ControlClient::new(url)? })
+    pub(crate) fn at(url: &str, token: Option<&Secret>) -> Result<Self, ControlError> {
+        let client = ControlClient::new(url)?;
+        Ok(Self { client: token.into_iter().fold(client, ControlClient::bearer) })
     }
 
     /// Everything about the session, with the credentials of this moment. Waits out a restart of the daemon.

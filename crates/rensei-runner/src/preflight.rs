@@ -11,7 +11,7 @@ use rensei_control_api::ControlError;
 use rensei_platform_client::ClientError;
 use rensei_proto::control::{KitSettings, Workarea};
 use rensei_proto::outcome::{Outcome, SessionResult};
-use rensei_proto::{InvalidSessionId, SessionDetail, SessionId, SessionStatus};
+use rensei_proto::{InvalidSessionId, Secret, SessionDetail, SessionId, SessionStatus};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -102,7 +102,7 @@ pub(crate) async fn prepare(options: RunOptions, interrupts: &Interrupts) -> Res
     let id = session_id(&options.session_id).map_err(|error| finished(&error, None))?;
     let dir = session_dir(&options);
     let file = OutcomeFile::in_dir(dir.clone());
-    let fetched = fetch(&id, &options.daemon_url, interrupts).await;
+    let fetched = fetch(&id, &options, interrupts).await;
     let Fetched { detail, link, workarea, kits } = fetched.map_err(|error| {
         let outcome = outcome(&id, &error, start);
         file.write(&outcome);
@@ -127,9 +127,11 @@ struct Fetched {
     kits: Task<Option<KitSettings>>,
 }
 
-async fn fetch(id: &SessionId, daemon_url: &str, interrupts: &Interrupts) -> Result<Fetched, PreflightError> {
-    let url = daemon_url.to_owned();
-    let daemon = Daemon::at(daemon_url).map_err(|source| PreflightError::BadDaemonUrl { url, source })?;
+async fn fetch(id: &SessionId, options: &RunOptions, interrupts: &Interrupts) -> Result<Fetched, PreflightError> {
+    let url = options.daemon_url.clone();
+    let token = variable(&options.env, "SESSION_TOKEN").map(Secret::from);
+    let daemon = Daemon::at(&options.daemon_url, token.as_ref());
+    let daemon = daemon.map_err(|source| PreflightError::BadDaemonUrl { url, source })?;
     let workarea = Task::spawn({
         let (daemon, id) = (daemon.clone(), id.clone());
         async move { daemon.workarea(&id).await }

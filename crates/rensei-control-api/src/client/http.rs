@@ -3,13 +3,13 @@
 use super::error::ControlError;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rensei_proto::ErrorBody;
+use rensei_proto::{ErrorBody, Secret};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
@@ -64,6 +64,8 @@ pub(super) fn segment(text: &str) -> impl std::fmt::Display + '_ {
 pub(super) struct Http {
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,
+    /// `Authorization` of every request.
+    bearer: Option<HeaderValue>,
 }
 
 impl Http {
@@ -71,7 +73,15 @@ impl Http {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(POOL_IDLE).build(connector);
-        Ok(Self { client, url: checked(base_url)? })
+        Ok(Self { client, url: checked(base_url)?, bearer: None })
+    }
+
+    /// Sends `token` with every request. One that cannot be a header is none.
+    pub(super) fn set_bearer(&mut self, token: &Secret) {
+        self.bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok();
+        if let Some(bearer) = &mut self.bearer {
+            bearer.set_sensitive(true);
+        }
     }
 
     pub(super) fn url(&self) -> &str {
@@ -141,6 +151,9 @@ impl Http {
         }
         if has_body {
             built.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(bearer) = &self.bearer {
+            built.headers_mut().insert(AUTHORIZATION, bearer.clone());
         }
         Ok(built)
     }

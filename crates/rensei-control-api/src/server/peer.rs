@@ -12,13 +12,22 @@ pub(super) struct Peer {
     local: SocketAddr,
     /// The peer's end.
     remote: SocketAddr,
-    /// Whether the peer is the daemon's user or root; found out when first needed, kept while the connection lives.
-    same_user: OnceLock<bool>,
+    /// Found out when first needed, kept while the connection lives.
+    seen: OnceLock<Seen>,
+}
+
+/// What the kernel says of the peer's socket.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Whether it is the daemon's user's, or root's.
+    same_user: bool,
+    /// Its inode; `None` where the system does not tell.
+    inode: Option<u64>,
 }
 
 impl Peer {
     pub(super) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
-        Self { local: canonical(local), remote: canonical(remote), same_user: OnceLock::new() }
+        Self { local: canonical(local), remote: canonical(remote), seen: OnceLock::new() }
     }
 
     /// Whether the daemon's own user or root owns the other end. On systems that do not tell, everybody counts.
@@ -26,14 +35,24 @@ impl Peer {
     /// # Errors
     /// When the owner cannot be found out, for example because the peer has closed its socket.
     pub(super) async fn is_same_user(&self) -> io::Result<bool> {
-        if let Some(known) = self.same_user.get() {
+        self.seen().await.map(|seen| seen.same_user)
+    }
+
+    /// Inode of the other end, by which the process that holds it can be found. `None` when the system does not tell, or
+    /// the peer has closed its socket.
+    pub(super) async fn socket(&self) -> Option<u64> {
+        self.seen().await.ok()?.inode
+    }
+
+    async fn seen(&self) -> io::Result<Seen> {
+        if let Some(known) = self.seen.get() {
             return Ok(*known);
         }
         let (local, remote) = (self.local, self.remote);
         // The kernel walks all its sockets to print the table.
         let found = tokio::task::spawn_blocking(move || owner(local, remote)).await.map_err(io::Error::other)??;
-        let same = found.is_none_or(|uid| uid == 0 || uid == rustix::process::geteuid().as_raw());
-        Ok(*self.same_user.get_or_init(|| same))
+        let same_user = found.is_none_or(|(uid, _)| uid == 0 || uid == rustix::process::geteuid().as_raw());
+        Ok(*self.seen.get_or_init(|| Seen { same_user, inode: found.map(|(_, inode)| inode) }))
     }
 }
 
@@ -41,23 +60,23 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// User id of the peer's socket; `None` where the system does not tell.
+/// User id and inode of the peer's socket; `None` where the system does not tell.
 ///
 /// A socket that was closed while its data is on the way shows as owned by root, so only established ones that a
 /// process still holds count.
 #[cfg(target_os = "linux")]
-fn owner(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<u32>> {
+fn owner(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<(u32, u64)>> {
     let found = proc_net::find(|socket| {
         socket.state == State::Established && socket.inode != 0 && socket.local == remote && socket.remote == local
     })?;
     match found {
-        Some(socket) => Ok(Some(socket.uid)),
+        Some(socket) => Ok(Some((socket.uid, socket.inode))),
         None => Err(io::Error::new(io::ErrorKind::NotConnected, "the peer's socket is not in the socket table")),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn owner(_local: SocketAddr, _remote: SocketAddr) -> io::Result<Option<u32>> {
+fn owner(_local: SocketAddr, _remote: SocketAddr) -> io::Result<Option<(u32, u64)>> {
     Ok(None)
 }
 

@@ -102,7 +102,7 @@ async fn connection(stream: TcpStream, peer: Peer, front: Front, mut closed: wat
     let peer = Arc::new(peer);
     let service = service_fn(move |request| {
         let (front, peer) = (front.clone(), Arc::clone(&peer));
-        async move { Ok::<_, Infallible>(front.answer(request, &peer).await) }
+        async move { Ok::<_, Infallible>(front.answer(request, peer).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -130,11 +130,12 @@ struct Front {
 }
 
 impl Front {
-    async fn answer(self, request: Request<Incoming>, peer: &Peer) -> Response {
-        let (parts, body) = request.into_parts();
-        if let Err(refusal) = self.admit(&parts, peer).await {
+    async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response {
+        let (mut parts, body) = request.into_parts();
+        if let Err(refusal) = self.admit(&parts, &peer).await {
             return refusal.into_response();
         }
+        parts.extensions.insert(peer);
         let Ok(response) = self.router.oneshot(Request::from_parts(parts, Body::new(body))).await;
         response
     }

@@ -1,6 +1,7 @@
 //! Routes below `/api/daemon/sessions`.
 
 use super::api::Api;
+use super::asker::Asker;
 use super::message::{Answer, Body, OptionalBody, PathOf, QueryOf, SessionPath, Switch};
 use super::reply::{Refusal, finish};
 use super::routes::says;
@@ -8,7 +9,7 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use rensei_daemon_core::DaemonHandle;
+use rensei_daemon_core::{Caller, DaemonHandle};
 use rensei_proto::SessionDetail;
 use rensei_proto::control::{PostSession, SessionHandle, SessionView, StopRequest, StopResponse, Workarea};
 use schemars::JsonSchema;
@@ -21,7 +22,11 @@ pub(super) fn routes() -> ApiRouter<Api> {
         "Live sessions as handles, oldest first; with `all=true` every remembered one as a record.",
     );
     let created = says("postSession", "sessions", "Runs a session on this host.");
-    let detail = says("sessionDetail", "sessions", "Everything that the worker of a live session needs.");
+    let detail = says(
+        "sessionDetail",
+        "sessions",
+        "Everything that the worker of a live session needs; credentials only for that worker.",
+    );
     let record = says("sessionRecord", "sessions", "The host's record of a session, live or ended.");
     let stopped = says("stopSession", "sessions", "Asks one session to end; answers at once.");
     let workarea = says("workarea", "sessions", "Makes the session's workarea, or answers with the one it has.");
@@ -71,11 +76,17 @@ async fn create(
     accepted.map(Answer).map_err(|error| Refusal::from(error).of_session(&id))
 }
 
+/// Credentials are for the worker alone; what it has started, and people, see the rest.
 async fn session_detail(
     State(daemon): State<DaemonHandle>,
     PathOf(SessionPath { id }): PathOf<SessionPath>,
+    asker: Asker,
 ) -> Result<Answer<SessionDetail>, Refusal> {
-    daemon.session_detail(&id).map(Answer).ok_or_else(|| Refusal::session_not_found(&id))
+    let detail = daemon.session_detail(&id).ok_or_else(|| Refusal::session_not_found(&id))?;
+    Ok(Answer(match asker.about(&daemon, &id).await? {
+        Caller::Worker => detail,
+        Caller::Descendant | Caller::Operator | Caller::OtherSession => detail.without_credentials(),
+    }))
 }
 
 async fn session_record(
@@ -88,15 +99,22 @@ async fn session_record(
 async fn stop(
     State(daemon): State<DaemonHandle>,
     PathOf(SessionPath { id }): PathOf<SessionPath>,
+    asker: Asker,
     OptionalBody(request): OptionalBody<StopRequest>,
 ) -> Result<Answer<StopResponse>, Refusal> {
+    asker.about(&daemon, &id).await?;
     daemon.stop_session(&id, request.reason).map(Answer).ok_or_else(|| Refusal::session_not_found(&id))
 }
 
 async fn acquire(
     State(daemon): State<DaemonHandle>,
     PathOf(SessionPath { id }): PathOf<SessionPath>,
+    asker: Asker,
 ) -> Result<Answer<Workarea>, Refusal> {
+    if daemon.session_detail(&id).is_none() {
+        return Err(Refusal::session_not_found(&id));
+    }
+    asker.part_of(&daemon, &id).await?;
     let session = id.clone();
     let acquired = finish(async move { daemon.acquire_workarea(&session).await }).await?;
     acquired.map(Answer).map_err(|error| Refusal::from(error).of_session(&id))

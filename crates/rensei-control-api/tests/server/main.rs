@@ -3,6 +3,7 @@
 #![cfg(all(feature = "client", feature = "server"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
+mod apart;
 mod events;
 mod fixture;
 mod guard;
