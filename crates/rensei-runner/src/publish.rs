@@ -5,10 +5,12 @@ use crate::prompt;
 use crate::runtime::{AgentEnd, Failure};
 use crate::session::{Session, settle};
 use crate::text;
-use rensei_proto::{Secret, SessionStatus};
 use rensei_proto::control::Workarea;
 use rensei_proto::outcome::DiffStat;
-use rensei_workarea::{Checkout, CommitMessage, GitEnvironment, GitHints, GitToken, PushRequest, Pushed, WorkareaError};
+use rensei_proto::{Secret, SessionStatus};
+use rensei_workarea::{
+    Checkout, CommitMessage, GitEnvironment, GitHints, GitToken, PushRequest, Pushed, WorkareaError,
+};
 use std::path::PathBuf;
 use std::time::Instant;
 
