@@ -135,6 +135,7 @@ impl DaemonHandle {
             registration: Some(registration),
             restart_needed: host.serving.stale(),
             incident: host.incidents.last(),
+            organizations: self.organizations(),
         }
     }
 

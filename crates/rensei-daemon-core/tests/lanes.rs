@@ -63,6 +63,21 @@ async fn a_new_worker_tells_its_allowlist_again_but_is_not_resumed() {
 }
 
 #[tokio::test]
+async fn a_new_registration_tells_the_projects_and_the_capacity_in_force() {
+    let platform = FakePlatform::start().await;
+    let host = TempState::new(&platform).start().await;
+    platform.until_count(Call::Heartbeat, 2).await;
+    host.handle().set_projects(Vec::new());
+    host.handle().set_max_sessions(3);
+    platform.forget_workers();
+    platform.until_count(Call::Register, 2).await;
+    let told = bodies(&platform.requests_to(Call::Register));
+    assert_eq!((told[0]["daemonProjects"][0]["id"].as_str(), told[0]["capacity"].as_u64()), (Some("app"), Some(8)));
+    assert_eq!((told[1].get("daemonProjects"), told[1]["capacity"].as_u64()), (None, Some(3)));
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn acknowledgements_ride_until_a_beat_that_carried_them_succeeded() {
     let platform = FakePlatform::start().await;
     let host = TempState::new(&platform).start().await;

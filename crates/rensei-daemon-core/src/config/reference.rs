@@ -15,6 +15,8 @@ not listed here are ignored and kept. Empty values are the same as absent ones.
 
 - **Mistakes** are reported as `file:line:column`, with the key and what is allowed. A host does not start with one; a
   running host goes on with the last good configuration and says so in its log.
+- **Further organisations** have files `daemon-<org>.yaml` beside it with the same keys, of which `projects` and
+  `orchestrator` count.
 - **Paths** are absolute or start with `~/`. Relative ones are refused.
 - **Secrets**: keep the file at mode 0600, or write `${NAME}` and set the variable where the host is started.
 - **Changes** to the file are noticed a quarter of a second after the last write. The last column says what happens:

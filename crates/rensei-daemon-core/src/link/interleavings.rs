@@ -170,18 +170,22 @@ async fn lane(link: Arc<Link<Arc<World>>>, abandon: Arc<tokio::sync::Notify>, su
     }
 }
 
-async fn play(events: Vec<(u64, Event)>) -> Result<(), TestCaseError> {
-    let world = Arc::new(World::default());
-    world.plane().licence = true;
-    let link = Arc::new(Link::new(LinkParts {
-        client: Arc::clone(&world),
+fn linked(world: &Arc<World>) -> Arc<Link<Arc<World>>> {
+    Arc::new(Link::new(LinkParts {
+        client: Arc::clone(world),
         // A place where nothing can be written: the file has tests of its own.
         cache: CredentialCache::new("/dev/null/daemon.jwt".into(), "http://h"),
         clock: Arc::new(crate::clock::SystemClock),
         url: "http://h".to_owned(),
         registration_token: Secret::from("rsp_live_x"),
         profile: Profile::default(),
-    }));
+    }))
+}
+
+async fn play(events: Vec<(u64, Event)>) -> Result<(), TestCaseError> {
+    let world = Arc::new(World::default());
+    world.plane().licence = true;
+    let link = linked(&world);
     link.connect().await;
     world.plane().registrations.clear();
     let abandons: [_; 2] = std::array::from_fn(|_| Arc::new(tokio::sync::Notify::new()));
@@ -215,6 +219,25 @@ async fn play(events: Vec<(u64, Event)>) -> Result<(), TestCaseError> {
         prop_assert!(pair[1] - pair[0] >= REGISTER_SPACING, "two registrations within {:?}", pair[1] - pair[0]);
     }
     Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_is_finished_also_when_its_caller_goes_away() {
+    let world = Arc::new(World::default());
+    world.plane().licence = true;
+    let link = linked(&world);
+    link.connect().await;
+    let old = link.cell.available().await;
+    world.apply(Event::ForgetWorker);
+    world.apply(Event::Latency(5_000));
+    world.plane().licence = true;
+    let begun = Instant::now();
+    let (recovering, rejected) = (Arc::clone(&link), Arc::clone(&old));
+    let recover = async move { recovering.recover(&rejected, AuthFailure::WorkerNotFound).await };
+    assert!(tokio::time::timeout(Duration::from_secs(1), recover).await.is_err(), "its caller goes away");
+    // The next one gets what was asked for, long before it might ask itself.
+    let new = link.recover(&old, AuthFailure::WorkerNotFound).await.unwrap();
+    assert_eq!((new.generation, begun.elapsed()), (2, Duration::from_secs(5)));
 }
 
 fn event() -> impl Strategy<Value = Event> {

@@ -196,3 +196,107 @@ impl Org {
         self.beat.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Defaults;
+    use crate::serving::Serving;
+    use rensei_proto::platform::RegisterRequest;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    const TOKEN: &str = "rsp_live_x";
+
+    /// What a file with this control plane and token says.
+    fn written(dir: &Path, name: &OrgName, url: &str, token: &str) -> (ConfigWriter, Config) {
+        let path = dir.join(name.file("yaml"));
+        let text =
+            format!("orchestrator: {{url: '{url}', authToken: '{token}'}}\nprojects:\n- {{id: p, repository: /p}}\n");
+        std::fs::write(&path, text).unwrap();
+        let defaults = Defaults { hostname: "h".to_owned(), cpus: 1 };
+        let file = ConfigWriter::new(path, BTreeMap::new(), defaults, Config::default());
+        let config = file.look().unwrap().config;
+        (file, Config::clone(&config))
+    }
+
+    fn orgs(dir: &Path) -> Orgs {
+        let connector = Connector {
+            machine: RegisterRequest::default(),
+            serving: Arc::new(Serving::new(1)),
+            jwt_path: dir.join("daemon.jwt"),
+            off: false,
+            clock: Arc::new(crate::clock::SystemClock),
+        };
+        let (file, config) = written(dir, &OrgName::MAIN, "http://main", TOKEN);
+        Orgs::new(connector, &file, &config).unwrap()
+    }
+
+    /// Name, control plane and whether it is leaving.
+    fn listed(orgs: &Orgs) -> Vec<(String, String, bool)> {
+        let shown = |org: &Arc<Org>| (org.name.to_string(), org.orchestrator_url.clone(), org.is_leaving());
+        orgs.all().iter().map(shown).collect()
+    }
+
+    fn row(name: &str, url: &str, leaving: bool) -> (String, String, bool) {
+        (name.to_owned(), url.to_owned(), leaving)
+    }
+
+    #[test]
+    fn organisations_come_move_go_and_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (orgs, partner) = (orgs(dir.path()), OrgName::parse("p").unwrap());
+        let apply = |name: &OrgName, url: &str, token: &str| {
+            let (file, config) = written(dir.path(), name, url, token);
+            orgs.apply(name, &file, &config);
+        };
+        let main = row("daemon.yaml", "http://main", false);
+        apply(&partner, "http://a", TOKEN);
+        assert_eq!(listed(&orgs), [main.clone(), row("daemon-p.yaml", "http://a", false)]);
+        let first = Arc::clone(&orgs.all()[1]);
+        // Another token, or another spelling of the control plane, is the same organisation.
+        apply(&partner, "http://a/", "rsk_live_y");
+        assert!(Arc::ptr_eq(&first, &orgs.all()[1]));
+        assert_eq!(first.link().unwrap().registration_token().expose(), "rsk_live_y");
+        // Another control plane is another one; the way back revives the first.
+        apply(&partner, "http://b", TOKEN);
+        let moved = [main.clone(), row("daemon-p.yaml", "http://b", false), row("daemon-p.yaml", "http://a", true)];
+        assert_eq!(listed(&orgs), moved);
+        assert!(!orgs.forget(&orgs.all()[1]), "one in force stays");
+        apply(&partner, "http://a", TOKEN);
+        assert!(Arc::ptr_eq(&first, &orgs.all()[1]) && !first.is_leaving());
+        assert!(orgs.forget(&orgs.all()[2]));
+        // Without a usable token there is nobody to talk to, and nothing to keep after it is gone.
+        apply(&partner, "http://a", "");
+        assert!(orgs.all()[1].link().is_none() && first.is_leaving());
+        orgs.leave(&partner);
+        assert_eq!(listed(&orgs), [main, row("daemon-p.yaml", "http://a", true)]);
+        // The main one cannot go, only move.
+        orgs.leave(&OrgName::MAIN);
+        apply(&OrgName::MAIN, "http://other", TOKEN);
+        assert_eq!(listed(&orgs)[0], row("daemon.yaml", "http://other", false));
+        assert_eq!(listed(&orgs)[2], row("daemon.yaml", "http://main", true));
+    }
+
+    #[test]
+    fn a_record_belongs_to_its_name_at_its_control_plane() {
+        let dir = tempfile::tempdir().unwrap();
+        let (orgs, gone) = (orgs(dir.path()), OrgName::parse("gone").unwrap());
+        assert!(Arc::ptr_eq(&orgs.of_record(&OrgName::MAIN, Some("http://main")), &orgs.main()));
+        assert!(Arc::ptr_eq(&orgs.of_record(&OrgName::MAIN, None), &orgs.main()), "a record of an older daemon");
+        let elsewhere = orgs.of_record(&OrgName::MAIN, Some("http://former"));
+        assert!(
+            elsewhere.link().is_none(),
+            "nothing is known of it any more, and the credentials of now are not for it"
+        );
+        let cached = r#"{"workerId":"w","runtimeToken":"a.b.c","orchestratorUrl":"http://gone"}"#;
+        std::fs::write(dir.path().join("daemon-gone.jwt"), cached).unwrap();
+        let departed = orgs.of_record(&gone, Some("http://gone"));
+        assert!(departed.is_leaving() && departed.link().unwrap().cell.current().unwrap().worker_id == "w");
+        assert!(Arc::ptr_eq(&departed, &orgs.of_record(&gone, Some("http://gone"))), "found again");
+        assert!(
+            orgs.of_record(&gone, Some("http://other")).link().is_none(),
+            "the cache is bound to its control plane"
+        );
+    }
+}

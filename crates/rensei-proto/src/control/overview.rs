@@ -1,6 +1,6 @@
 //! What the host says of itself beside its status.
 
-use super::Registration;
+use super::{Organization, Registration};
 use crate::lenient;
 use crate::platform::{AllowlistEntry, Provides};
 use serde::{Deserialize, Serialize};
@@ -158,6 +158,9 @@ pub struct Doctor {
     /// What is wrong with the host itself, as in the status. *Extension.*
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub incident: Option<String>,
+    /// Whom the host works for, as in the status. *Extension.*
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::or_default")]
+    pub organizations: Vec<Organization>,
 }
 
 /// Answer to `GET /api/daemon/capabilities`.

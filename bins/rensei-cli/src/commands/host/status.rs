@@ -8,7 +8,7 @@ use crate::error::CommandResult;
 use crate::output::rows::Rows;
 use crate::output::time::{ago, now_ms, parse_ms, span, uptime};
 use crate::output::{Output, Tone, text};
-use rensei_proto::control::{HostState, Registration, RegistrationState, Status};
+use rensei_proto::control::{HostState, Organization, Registration, RegistrationState, Status};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ fn rows(output: &Output, status: &Status, now: i64) -> Rows {
     if let Some(registration) = &status.registration {
         add_registration(&mut rows, output, registration, now);
     }
+    status.organizations.iter().for_each(|organization| add_organization(&mut rows, output, organization));
     let stale = status.restart_needed.join(", ");
     rows.add_some("Restart", (!stale.is_empty()).then(|| format!("needed for {}", text::clean(&stale))));
     rows.add_some("Incident", status.incident.as_deref().map(text::clean));
@@ -53,21 +54,40 @@ pub(super) const fn tone(state: HostState) -> Tone {
 }
 
 fn add_registration(rows: &mut Rows, output: &Output, registration: &Registration, now: i64) {
+    let (tone, line) = standing(registration);
+    rows.add("Platform", output.paint(tone, line));
+    let beat = registration.last_heartbeat_at.as_deref().and_then(parse_ms);
+    rows.add_some("Heartbeat", beat.map(|at| ago(at, now)));
+    rows.add_some("Suspended", registration.suspended.as_deref().map(text::clean));
+    rows.add_some("Clock", registration.clock_skew_seconds.map(skew));
+}
+
+/// One line for each organisation beside that of `daemon.yaml`, and one for each file that is not used as it is.
+fn add_organization(rows: &mut Rows, output: &Output, organization: &Organization) {
+    if !organization.name.is_empty() {
+        let (tone, line) = standing(&organization.registration);
+        let (name, sessions) = (text::clean(&organization.name), text::count(organization.active_sessions, "session"));
+        let leaving = if organization.leaving { ", leaving" } else { "" };
+        let suspended = organization.registration.suspended.as_deref().map(text::clean);
+        let suspended = suspended.map(|why| format!(", suspended: {why}")).unwrap_or_default();
+        rows.add("Org", format_args!("{name}: {}, {sessions}{leaving}{suspended}", output.paint(tone, line)));
+    }
+    let mistake = organization.config_error.as_deref().map(text::clean);
+    rows.add_some("Config", mistake.map(|mistake| output.paint(Tone::Bad, format!("not used: {mistake}")).to_string()));
+}
+
+/// How registration stands, on one line.
+fn standing(registration: &Registration) -> (Tone, String) {
     let (url, worker) = (text::clean(&registration.url), text::clean(&registration.worker_id));
     let reason = registration.last_error.as_deref().map(text::clean).unwrap_or_default();
-    let (tone, line) = match registration.state {
+    match registration.state {
         RegistrationState::Local => (Tone::Faint, "none; local sessions only".to_owned()),
         RegistrationState::Registered => (Tone::Good, format!("registered as {worker} at {url}")),
         RegistrationState::Connecting if reason.is_empty() => (Tone::Busy, format!("connecting to {url}")),
         RegistrationState::Connecting => (Tone::Busy, format!("connecting: {reason}")),
         RegistrationState::Refused => (Tone::Bad, format!("refused: {reason}")),
         RegistrationState::Unreachable => (Tone::Notice, format!("registered as {worker}, unreachable: {reason}")),
-    };
-    rows.add("Platform", output.paint(tone, line));
-    let beat = registration.last_heartbeat_at.as_deref().and_then(parse_ms);
-    rows.add_some("Heartbeat", beat.map(|at| ago(at, now)));
-    rows.add_some("Suspended", registration.suspended.as_deref().map(text::clean));
-    rows.add_some("Clock", registration.clock_skew_seconds.map(skew));
+    }
 }
 
 /// What to do about a registration that does not work.
@@ -117,6 +137,23 @@ mod tests {
             Platform:  registered as wkr_1 at http://p\n  Heartbeat: 12s ago\n  \
             Clock:     this machine is 1h behind the control plane; set its clock";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn further_organisations_have_a_line_each_and_broken_files_are_named() {
+        let output = Output::new(ColorChoice::Never, &Environment::default());
+        let organizations: Vec<Organization> = serde_json::from_str(
+            r#"[{"file":"/r/daemon.yaml","projectsAllowed":1,"registration":{"state":"local"}},
+            {"name":"partner","file":"/r/daemon-partner.yaml","activeSessions":1,"leaving":true,
+            "registration":{"state":"registered","url":"http://p","workerId":"w"}},
+            {"name":"new","file":"/r/daemon-new.yaml","configError":"/r/daemon-new.yaml:2:1: no","registration":{"state":"local"}}]"#,
+        )
+        .unwrap();
+        let mut rows = Rows::new();
+        organizations.iter().for_each(|organization| add_organization(&mut rows, &output, organization));
+        let expected = "  Org:    partner: registered as w at http://p, 1 session, leaving\n  \
+            Org:    new: none; local sessions only, 0 sessions\n  Config: not used: /r/daemon-new.yaml:2:1: no";
+        assert_eq!(rows.to_string(), expected);
     }
 
     #[test]

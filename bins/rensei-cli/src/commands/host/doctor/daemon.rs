@@ -6,7 +6,7 @@ use crate::commands::host::status::{next_step, skew};
 use crate::error::{CommandError, CommandResult};
 use crate::output::text;
 use crate::output::time::{ago, now_ms, parse_ms};
-use rensei_proto::control::{HostState, Registration, RegistrationState, Status};
+use rensei_proto::control::{HostState, Organization, Registration, RegistrationState, Status};
 
 /// Who answers at the control port.
 #[derive(Debug)]
@@ -72,7 +72,23 @@ pub(super) fn checks(status: &Status) -> Vec<Check> {
             checks.push(clock(registration));
         }
     }
+    checks.extend(status.organizations.iter().filter(|organization| !organization.name.is_empty()).map(organization));
     checks
+}
+
+/// One that is worked for beside that of `daemon.yaml`.
+fn organization(organization: &Organization) -> Check {
+    let (name, Organization { file, .. }) = ("organization", organization);
+    match &organization.config_error {
+        Some(mistake) => {
+            let fix = "correct the file; the running host takes it in at once";
+            Check::error(name, format!("{file} is not used as it is: {mistake}"), fix)
+        }
+        None => {
+            let check = registered(&organization.registration);
+            Check { name, detail: format!("{}: {}", organization.name, check.detail), ..check }
+        }
+    }
 }
 
 fn restart(status: &Status) -> Check {
