@@ -188,7 +188,16 @@ impl WorkareaManager {
         let (start, _) = mirror.locate(&upstream, &request.r#ref).await?;
         let Start::Commit { id: commit, .. } = start else { return Ok(()) };
         let tools = self.tools(mirror.dir(), Some(1));
-        while self.inner.pool.spare(&key) < count && !self.disk_is_filling()? {
+        while self.inner.pool.spare(&key) < count {
+            if self.disk_is_filling()? {
+                let repository = &upstream.repository.shown;
+                tracing::warn!(
+                    event = "disk-pressure",
+                    repository,
+                    "no workarea is made ahead: the disk is filling up"
+                );
+                break;
+            }
             let id = self.inner.pool.begin(&key, &upstream.repository.shown)?;
             let made = make_ready(&self.inner, &tools, &id, commit, &request.r#ref);
             if made.is_err() {
