@@ -26,7 +26,7 @@ pub use error::ArchiveError;
 pub use manifest::ArchiveManifest;
 pub use prune::Retention;
 
-pub(crate) use create::{flush, private_directory, rename_new};
+pub(crate) use create::{private_directory, rename_new};
 pub(crate) use id::file_name;
 pub(crate) use list::detail;
 pub(crate) use manifest::{ManifestError, Read, TREE, read as read_manifest};

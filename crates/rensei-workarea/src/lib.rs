@@ -17,6 +17,7 @@
 
 mod archive;
 mod checkout;
+mod diff;
 mod error;
 mod files;
 mod git;
@@ -33,6 +34,7 @@ mod tree;
 
 pub use archive::{ArchiveError, ArchiveManifest, ArchiveMetadata, Archives, Retention, create as create_archive};
 pub use checkout::{Author, Checkout, CommitMessage, PushRequest, Pushed};
+pub use diff::{Patch, patch};
 pub use error::{WorkareaError, WorkareaErrorKind};
 pub use git::redact;
 pub use git::{GitEnvironment, GitHints, GitToken};

@@ -3,7 +3,7 @@
 mod note;
 mod registry;
 
-use crate::archive::{ArchiveError, Archives, Opened, flush, private_directory, rename_new};
+use crate::archive::{ArchiveError, Archives, Opened, private_directory, rename_new};
 use crate::scratch;
 use crate::tree::{Copied, CopyRules, Limits, Tree, copy};
 use jiff::Timestamp;
@@ -147,7 +147,6 @@ fn build(
     let rules = CopyRules { exact_modes: false, tolerant: false, limits: Limits::USUAL };
     let copied =
         copy(tree, &target_tree, rules, progress).map_err(|error| ArchiveError::while_reading(&archive.id, &error))?;
-    flush(&target).map_err(|error| ArchiveError::io("flush the disk of", &target, error))?;
     Ok(copied)
 }
 

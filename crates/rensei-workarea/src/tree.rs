@@ -8,7 +8,6 @@ mod beneath;
 mod content;
 mod copy;
 mod error;
-#[cfg_attr(not(test), expect(dead_code, reason = "for comparisons"))]
 mod mode;
 mod names;
 mod queue;
@@ -16,7 +15,8 @@ mod queue;
 pub(crate) use beneath::{Tree, list, open_file};
 pub(crate) use copy::{Copied, CopyRules, Limits, Progress, copy};
 pub(crate) use error::TreeError;
-pub(crate) use mode::file_type;
+pub(crate) use mode::{file_type, mode_text};
+pub(crate) use names::{escaped, join, lossy, unescaped};
 
 /// Threads that copy or compare. Two halve the time of every copy; more only wait for the same directory locks.
 pub(crate) const WORKERS: usize = 2;

@@ -170,11 +170,11 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Brings everything that was written to disk: one call for a whole tree costs far less than one per file.
 #[cfg(target_os = "linux")]
-pub(crate) fn flush(path: &Path) -> io::Result<()> {
+fn flush(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(path)?)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn flush(path: &Path) -> io::Result<()> {
+fn flush(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

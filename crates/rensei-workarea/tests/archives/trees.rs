@@ -18,7 +18,7 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         let root = dir.path().join("workareas");
         fs::create_dir_all(dir.path().join("source")).unwrap();
         fs::create_dir_all(&root).unwrap();
@@ -33,6 +33,11 @@ impl Fixture {
     pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
         leftovers(&self.root)
     }
+}
+
+/// In memory where there is such a place: an archive is flushed to disk, with everything that others write there.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_none| tempfile::tempdir()).unwrap()
 }
 
 pub(crate) fn leftovers(root: &Path) -> Vec<PathBuf> {
