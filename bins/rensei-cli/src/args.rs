@@ -11,6 +11,7 @@ pub(crate) mod provider;
 pub(crate) mod routing;
 pub(crate) mod session;
 mod value;
+pub(crate) mod workarea;
 
 use crate::output::ColorChoice;
 use clap::{Args, Parser, Subcommand};
@@ -89,6 +90,9 @@ pub(crate) enum Command {
     /// Look at who ran what on this machine, and how well that went.
     #[command(subcommand)]
     Routing(routing::RoutingCommand),
+    /// Look at what sessions left behind, compare and restore it.
+    #[command(subcommand)]
+    Workarea(workarea::WorkareaCommand),
     /// Run your own control plane.
     #[command(subcommand)]
     Platform(platform::PlatformCommand),

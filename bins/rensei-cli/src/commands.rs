@@ -12,6 +12,7 @@ mod provider;
 mod routing;
 mod session;
 mod watch;
+mod workarea;
 
 use crate::args::Command;
 use crate::args::agent::AgentCommand;
@@ -63,6 +64,7 @@ pub(crate) fn run(context: &Context, command: Command) -> CommandResult<ExitCode
         Command::Kit(command) => kit::run(context, command),
         Command::Provider(command) => provider::run(context, command),
         Command::Routing(command) => routing::run(context, command),
+        Command::Workarea(command) => workarea::run(context, command),
         Command::Platform(command) => platform::run(context, command),
         Command::Agent(AgentCommand::Run(args)) => agent::run(context, args),
         Command::Completions(args) => completions::run(context, &args),

@@ -99,6 +99,11 @@ impl Output {
         progress::Progress::new(*self)
     }
 
+    /// How far long work is.
+    pub(crate) fn bar(&self) -> progress::Bar {
+        progress::Bar::new(*self)
+    }
+
     /// `✓` in colour, `OK` without.
     pub(crate) fn mark(&self) -> String {
         if self.color_out { self.paint(Tone::Good, "✓") } else { "OK".to_owned() }

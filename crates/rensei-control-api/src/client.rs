@@ -10,6 +10,7 @@ mod pool;
 mod providers;
 mod routing;
 mod sessions;
+mod workareas;
 
 pub use error::ControlError;
 pub use events::EventStream;

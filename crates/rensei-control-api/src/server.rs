@@ -28,6 +28,8 @@ mod routes;
 mod routing;
 mod serve;
 mod sessions;
+mod workarea_diff;
+mod workareas;
 
 pub use bind::{BindError, ControlListener};
 

@@ -9,6 +9,7 @@ use crate::org;
 use crate::sessions::{STOP_GRACE, StopCause};
 use crate::state::StateLock;
 use crate::supervisor::keep_running;
+use crate::workareas::keep_archives_bounded;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -84,6 +85,8 @@ impl Daemon {
         lanes.spawn(keep_running(incidents(), "output", move || Arc::clone(&sessions).follow_output()));
         let sessions = Arc::clone(&host.sessions);
         lanes.spawn(keep_running(incidents(), "sweep", move || Arc::clone(&sessions).sweep()));
+        let owner = Arc::clone(host);
+        lanes.spawn(keep_running(incidents(), "archives", move || keep_archives_bounded(Arc::clone(&owner))));
         let routing = Arc::clone(&host.routing);
         lanes.spawn(keep_running(incidents(), "routing", move || Arc::clone(&routing).keep_saved()));
         lanes.spawn(keep_running(incidents(), "clock", {

@@ -46,6 +46,7 @@ mod sessions;
 mod state;
 mod supervisor;
 mod tasks;
+mod workareas;
 
 pub use accept::AcceptError;
 pub use builder::{BuildError, DaemonBuilder, PreparedDaemon};
@@ -58,5 +59,6 @@ pub use lifecycle::{Phase, TransitionError};
 pub use overview::CapacityError;
 pub use providers::{LocalRuntime, LocalRuntimes, ProviderRegistry};
 pub use rensei_kits::{KitError, Registry as KitRegistry};
+pub use rensei_workarea::{ArchiveError, Archives};
 pub use sessions::Caller;
 pub use state::StateError;

@@ -4,6 +4,7 @@
 //! point a process runs that nobody knows of. [`monitor`] owns one session from its start (or adoption) to its end.
 
 mod adopt;
+mod archive;
 mod caller;
 mod environment;
 mod monitor;
@@ -17,6 +18,7 @@ mod table;
 mod token;
 mod workarea;
 
+pub(crate) use archive::blocking;
 pub use caller::Caller;
 pub(crate) use environment::{EnvironmentParts, holds};
 pub(crate) use origin::Origin;

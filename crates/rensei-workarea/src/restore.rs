@@ -15,6 +15,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Part of the disk that may be in use before nothing is restored any more.
+const FULL_PERCENT: u8 = 90;
 /// Wait that is asked for when the pool does not say.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Restores of one archive that can begin in the same nanosecond.
@@ -77,6 +79,13 @@ impl Archives {
         // After a success it holds nothing any more.
         let _ = scratch::remove(&building);
         built
+    }
+
+    /// How long a restore should wait because the disk is almost full, if it is.
+    #[must_use]
+    pub fn saturated(&self) -> Option<Duration> {
+        let pressure = crate::pool::pressure(&self.restored_root()).ok()?;
+        pressure.reaches(FULL_PERCENT).then_some(RETRY_AFTER)
     }
 
     fn claim(&self, session: &str, context: &RestoreContext<'_>) -> Result<impl Sized, ArchiveError> {

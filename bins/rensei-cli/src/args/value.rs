@@ -55,6 +55,29 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A [`duration`], also in days (`7d`).
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok()?.checked_mul(24 * 3600));
+    days.map(Duration::from_secs)
+        .map_or_else(|| duration(text), Ok)
+        .map_err(|_| "use `90s`, `15m`, `2h` or `7d`".to_owned())
+}
+
+/// Bytes (`4096`), or a number with a unit (`500M`, `5G`) of 1024 each.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "" | "B" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        "T" | "TiB" => 40,
+        _ => return Err("use bytes, or a number with K, M, G or T, such as `500M`".to_owned()),
+    };
+    let count: u64 = digits.parse().map_err(|_| "use a whole number, such as `500M`".to_owned())?;
+    count.checked_mul(1 << shift).ok_or_else(|| "that is too much".to_owned())
+}
+
 /// `NAME=VALUE`.
 pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -78,6 +101,15 @@ mod tests {
         assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
         for bad in ["", "m", "1.5", "-1", "3d", "99999999999999999999", "18446744073709551615h"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ages_and_sizes() {
+        assert_eq!((age("7d"), age("90")), (Ok(Duration::from_secs(604_800)), Ok(Duration::from_secs(90))));
+        assert_eq!((bytes("5G"), bytes("0"), bytes("2KiB")), (Ok(5 << 30), Ok(0), Ok(2048)));
+        for bad in ["", "G", "1.5G", "-1", "5X", "99999999999T"] {
+            assert!(bytes(bad).is_err() && age(bad).is_err(), "{bad}");
         }
     }
 

@@ -23,6 +23,7 @@ fn routes() -> ApiRouter<Api> {
         .merge(super::providers::routes())
         .merge(super::routing::routes())
         .merge(super::kits::routes())
+        .merge(super::workareas::routes())
         .merge(super::events::routes())
         .merge(super::document::routes())
 }

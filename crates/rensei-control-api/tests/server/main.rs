@@ -12,3 +12,4 @@ mod lifetime;
 mod output;
 mod routes;
 mod routing;
+mod workareas;

@@ -1,5 +1,7 @@
 //! All keys of the file in one table. The reference in `docs/config.md`, the keys that may be set and what a reload
 //! does about a change come from here.
+//!
+//! Length: one row per key.
 
 use super::model::Observability;
 
@@ -225,8 +227,8 @@ pub const KEYS: &[Key] = &[
         path: "workarea.archiveRoot",
         kind: "path",
         default: "`workareas` in the state directory",
-        meaning: "Where archives of workareas are kept.",
-        applies: Applies::Nothing,
+        meaning: "Where archives of workareas are kept. Restored ones are kept beside it, in `<name>-restored`.",
+        applies: Applies::Restart,
         example: "/srv/archives",
         differs: |a, b| a.workarea.archive_root("".as_ref()) != b.workarea.archive_root("".as_ref()),
     },
@@ -235,9 +237,36 @@ pub const KEYS: &[Key] = &[
         kind: "number",
         default: "1000",
         meaning: "Entries of a diff above which it is answered line by line. 0: the default.",
-        applies: Applies::Nothing,
+        applies: Applies::Restart,
         example: "50",
         differs: field!(workarea.diff_streaming_threshold),
+    },
+    Key {
+        path: "workarea.archiveMaxAgeDays",
+        kind: "number",
+        default: "30",
+        meaning: "Days after which an archive is removed. 0: never.",
+        applies: Applies::Restart,
+        example: "7",
+        differs: field!(workarea.archive_max_age_days),
+    },
+    Key {
+        path: "workarea.archiveMaxCount",
+        kind: "number",
+        default: "100",
+        meaning: "Archives that are kept; the oldest go first. 0: any number.",
+        applies: Applies::Restart,
+        example: "10",
+        differs: field!(workarea.archive_max_count),
+    },
+    Key {
+        path: "workarea.archiveMaxDiskGb",
+        kind: "number",
+        default: "20",
+        meaning: "Disk that archives may take, GiB; the oldest go first. 0: no limit.",
+        applies: Applies::Restart,
+        example: "5",
+        differs: field!(workarea.archive_max_disk_gb),
     },
     Key {
         path: "workarea.onFailure",

@@ -242,6 +242,12 @@ pub struct Workarea {
     archive_root: Option<PathBuf>,
     /// Entries of a diff above which it is streamed.
     pub diff_streaming_threshold: u32,
+    /// Age of the oldest archive that is kept, days; 0: any.
+    pub archive_max_age_days: u32,
+    /// How many archives are kept; 0: any number.
+    pub archive_max_count: u32,
+    /// Disk that archives may take, GiB; 0: any.
+    pub archive_max_disk_gb: u32,
     /// What becomes of the workarea of a session that did not succeed.
     pub on_failure: OnFailure,
     /// Untracked files and directories that stay for the next session.
@@ -277,6 +283,9 @@ impl Workarea {
         Self {
             archive_root,
             diff_streaming_threshold,
+            archive_max_age_days: defaults::ARCHIVE_AGE_DAYS,
+            archive_max_count: defaults::ARCHIVE_COUNT,
+            archive_max_disk_gb: defaults::ARCHIVE_DISK_GB,
             on_failure: OnFailure::default(),
             keep: Vec::new(),
             clean: rensei_workarea::PoolSettings::default().clean,

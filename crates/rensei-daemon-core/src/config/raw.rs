@@ -96,6 +96,9 @@ pub(super) struct RawObservability {
 pub(super) struct RawWorkarea {
     pub(super) archive_root: Option<String>,
     pub(super) diff_streaming_threshold: Option<Whole>,
+    pub(super) archive_max_age_days: Option<Whole>,
+    pub(super) archive_max_count: Option<Whole>,
+    pub(super) archive_max_disk_gb: Option<Whole>,
     pub(super) on_failure: Option<OnFailure>,
     pub(super) keep: Option<Vec<String>>,
     pub(super) clean: Option<Vec<String>>,

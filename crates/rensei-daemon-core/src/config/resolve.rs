@@ -229,6 +229,14 @@ impl Resolver<'_> {
         let hours = self.number("workarea.maxAgeHours", raw.max_age_hours, MAX_HOURS)?.filter(|hours| *hours > 0);
         let prewarm = self.number("workarea.prewarm", raw.prewarm, MAX_PREWARM)?;
         let mut workarea = Workarea::new(archive_root, whole(threshold).unwrap_or(defaults::DIFF_STREAMING_THRESHOLD));
+        let number = |key: &str, value: Option<Whole>, default: u32| {
+            let number = self.number(&format!("workarea.{key}"), value, u32::MAX.into())?;
+            Ok(whole(number).unwrap_or(default))
+        };
+        workarea.archive_max_age_days =
+            number("archiveMaxAgeDays", raw.archive_max_age_days, defaults::ARCHIVE_AGE_DAYS)?;
+        workarea.archive_max_count = number("archiveMaxCount", raw.archive_max_count, defaults::ARCHIVE_COUNT)?;
+        workarea.archive_max_disk_gb = number("archiveMaxDiskGb", raw.archive_max_disk_gb, defaults::ARCHIVE_DISK_GB)?;
         workarea.on_failure = raw.on_failure.unwrap_or_default();
         workarea.keep = self.names("workarea.keep", raw.keep)?.unwrap_or_default();
         workarea.clean = self.names("workarea.clean", raw.clean)?.unwrap_or(workarea.clean);

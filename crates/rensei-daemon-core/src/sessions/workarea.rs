@@ -206,7 +206,7 @@ pub(crate) fn pool_settings(config: &Config) -> PoolSettings {
     }
 }
 
-fn metadata(view: SessionView, held: Option<Workarea>) -> ArchiveMetadata {
+pub(super) fn metadata(view: SessionView, held: Option<Workarea>) -> ArchiveMetadata {
     let (branch, commit) = held.map(|held| (held.branch, held.commit)).unwrap_or_default();
     let disposition = if view.state == SessionState::Terminated { "terminated" } else { "failed" };
     ArchiveMetadata {

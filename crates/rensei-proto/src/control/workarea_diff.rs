@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What happened to a path from A to B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DiffStatus {
     /// Only in B.
@@ -16,6 +17,7 @@ pub enum DiffStatus {
 
 /// A path that differs. Hashes are lower-case SHA-256 of the content, modes as in `-rw-r--r--`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DiffEntry {
     /// Path in the tree, with `/`; bytes that are no UTF-8 are replaced by U+FFFD.
@@ -47,6 +49,7 @@ pub struct DiffEntry {
 
 /// How many paths differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DiffSummary {
     /// Archive A.
@@ -77,6 +80,7 @@ impl DiffSummary {
 
 /// How two archives differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkareaDiff {
     /// Counts.
     pub summary: DiffSummary,
@@ -86,6 +90,7 @@ pub struct WorkareaDiff {
 
 /// A difference as one JSON document.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiffEnvelope {
     /// The difference.
     pub diff: WorkareaDiff,
@@ -93,6 +98,7 @@ pub struct DiffEnvelope {
 
 /// One line of a difference that is streamed: entries, then one summary or one error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum DiffLine {
     /// A path that differs.

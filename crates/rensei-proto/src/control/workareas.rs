@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 /// Whether a workarea can be worked in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum WorkareaKind {
     /// In use by a session, or restored.
@@ -26,6 +27,7 @@ pub enum WorkareaKind {
 
 /// State of a workarea.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the words of the wire")]
 pub enum WorkareaStatus {
@@ -57,6 +59,7 @@ impl WorkareaStatus {
 
 /// One row of a list of workareas. Times are RFC 3339.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkareaSummary {
     /// Session, restore or archive.
@@ -104,6 +107,7 @@ pub struct WorkareaSummary {
 
 /// Everything about one workarea. Times are RFC 3339.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkareaDetail {
     /// Session, restore or archive.
@@ -163,6 +167,7 @@ pub struct WorkareaDetail {
 
 /// Something of a tree that was not copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExcludedEntry {
     /// Path in the tree.
@@ -173,6 +178,7 @@ pub struct ExcludedEntry {
 
 /// All workareas of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkareaList {
     /// Those of live sessions by session id, then those that were restored by id.
@@ -186,6 +192,7 @@ pub struct WorkareaList {
 
 /// How far an archive or a restore has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct CopyProgress {
     /// `archive` or `restore`.
@@ -203,6 +210,7 @@ pub struct CopyProgress {
 
 /// One workarea.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkareaEnvelope {
     /// The workarea.
     pub workarea: WorkareaDetail,
@@ -210,6 +218,7 @@ pub struct WorkareaEnvelope {
 
 /// How an archive is to be restored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RestoreRequest {
     /// Why; kept beside the restored workarea.
@@ -222,6 +231,7 @@ pub struct RestoreRequest {
 
 /// How the workarea of a live session is to be archived.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ArchiveRequest {
     /// Why; kept in the manifest.
@@ -231,6 +241,7 @@ pub struct ArchiveRequest {
 
 /// Which archives and restored workareas to remove. Limits that are missing do not limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PruneRequest {
     /// These and no others; also corrupted ones, foreign ones and restored workareas.
@@ -252,6 +263,7 @@ pub struct PruneRequest {
 
 /// What was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PruneResponse {
     /// What is gone, or would be.
@@ -266,6 +278,7 @@ pub struct PruneResponse {
 
 /// An archive or restored workarea that is gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PrunedWorkarea {
     /// Which one.
@@ -276,6 +289,7 @@ pub struct PrunedWorkarea {
 
 /// An archive or restored workarea that stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SkippedWorkarea {
     /// Which one.

@@ -1,0 +1,94 @@
+//! `rensei workarea show`.
+
+use super::{client, id, size};
+use crate::args::workarea::ShowArgs;
+use crate::commands::Context;
+use crate::error::CommandResult;
+use crate::output::rows::Rows;
+use crate::output::text;
+use rensei_proto::control::{WorkareaDetail, WorkareaEnvelope, WorkareaKind};
+use serde_json::Value;
+use std::process::ExitCode;
+
+/// Most paths that are named as left out.
+const MAX_NAMED: usize = 10;
+
+/// Shows one workarea.
+pub(super) async fn run(context: &Context, args: ShowArgs) -> CommandResult<ExitCode> {
+    let host = client(context, &args.address)?;
+    let id = id::resolve(&host, &args.id).await?;
+    let workarea = host.ask(async |api| api.workarea_detail(&id).await).await?;
+    if args.json {
+        context.output.json(&WorkareaEnvelope { workarea })?;
+    } else {
+        context.output.line(sheet(&workarea))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Everything that is known of a workarea.
+pub(super) fn sheet(workarea: &WorkareaDetail) -> Rows {
+    let said = |text: &str| Some(text::clean(text).into_owned());
+    let kind = match workarea.kind {
+        WorkareaKind::Active => "active",
+        WorkareaKind::Archived => "archived",
+    };
+    let mut rows = Rows::new();
+    rows.add("Workarea", text::clean(&workarea.id));
+    rows.add("Status", format_args!("{kind}, {}", workarea.status.as_str()));
+    rows.add_some("Session", said(&workarea.session_id));
+    rows.add_some("Project", said(&workarea.project_id));
+    rows.add_some("Repository", Some(text::place(&workarea.repository)));
+    rows.add_some("Ref", said(&workarea.r#ref));
+    rows.add_some("Provider", said(&workarea.provider_id));
+    rows.add_some("Acquired", workarea.acquired_at.as_deref().map(text::clean));
+    rows.add_some("Path", said(&workarea.path));
+    let archive = if workarea.kind == WorkareaKind::Active { "From archive" } else { "Archives" };
+    rows.add_some(archive, said(&workarea.archive_location));
+    for (name, version) in &workarea.toolchain {
+        rows.add_some(&format!("Tool {}", text::clean(name)), said(version));
+    }
+    add_manifest(&mut rows, workarea);
+    for excluded in workarea.excluded.iter().take(MAX_NAMED) {
+        rows.add("Left out", format_args!("{} ({})", text::clean(&excluded.path), text::clean(&excluded.kind)));
+    }
+    rows
+}
+
+fn add_manifest(rows: &mut Rows, workarea: &WorkareaDetail) {
+    let Some(manifest) = &workarea.manifest else { return };
+    let words = |key: &str| manifest.get(key).and_then(Value::as_str).map(text::clean);
+    let number = |key: &str| manifest.get(key).and_then(Value::as_u64);
+    rows.add_some("Archived", words("createdAt"));
+    rows.add_some("Because", words("disposition"));
+    rows.add_some("Reason", words("reason"));
+    rows.add_some("Branch", words("branch"));
+    rows.add_some("Size", number("sizeBytes").map(size::shown));
+    rows.add_some("Entries", number("entryCount"));
+    rows.add_some("Left out", number("excludedCount"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_sheet_has_what_the_manifest_says_and_no_control_characters() {
+        let Value::Object(manifest) =
+            json!({"disposition": "failed", "reason": "it\u{1b}[2J broke", "sizeBytes": 2048})
+        else {
+            unreachable!()
+        };
+        let workarea = WorkareaDetail {
+            id: "a".to_owned(),
+            kind: WorkareaKind::Archived,
+            repository: "https://me:secret@host/r".to_owned(),
+            manifest: Some(manifest),
+            ..WorkareaDetail::default()
+        };
+        let text = sheet(&workarea).to_string();
+        assert!(text.contains("it broke") && text.contains("2.0 KiB") && text.contains("failed"), "{text}");
+        assert!(!text.contains("secret") && !text.contains('\u{1b}'), "{text}");
+    }
+}
