@@ -54,7 +54,7 @@ fn problem(call: &str) -> Option<String> {
 }
 
 /// Commands that messages name before they are there.
-const UPCOMING: &[&str] = &["rensei workarea", "rensei kit"];
+const UPCOMING: &[&str] = &["rensei workarea"];
 
 #[test]
 fn every_command_that_is_named_exists() {

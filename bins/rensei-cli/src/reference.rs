@@ -73,8 +73,11 @@ fn describe(text: &mut String, command: &Command) {
 }
 
 fn options<'a>(text: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
-    let rows: Vec<String> =
-        arguments.filter(|arg| !["help", "version"].contains(&arg.get_id().as_str())).map(option).collect();
+    use clap::ArgAction::{Help, HelpLong, HelpShort, Version};
+    let rows: Vec<String> = arguments
+        .filter(|arg| !matches!(arg.get_action(), Help | HelpShort | HelpLong | Version))
+        .map(option)
+        .collect();
     if rows.is_empty() {
         return;
     }

@@ -16,6 +16,7 @@ struct Alias {
 const ALIASES: &[Alias] = &[
     Alias { old: &["daemon"], new: &["host"], is_deprecated: true },
     Alias { old: &["host", "capacity"], new: &["capacity"], is_deprecated: false },
+    Alias { old: &["host", "kit"], new: &["kit"], is_deprecated: false },
     Alias { old: &["host", "provider"], new: &["provider"], is_deprecated: false },
     Alias { old: &["host", "routing"], new: &["routing"], is_deprecated: false },
     Alias { old: &["host", "session"], new: &["session"], is_deprecated: false },

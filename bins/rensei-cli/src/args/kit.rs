@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 /// Commands about kits, which teach agents a toolchain.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(crate) enum KitCommand {
     /// List the kits of this host.
     List(ListArgs),

@@ -5,7 +5,6 @@ use clap::{Args, Subcommand};
 
 /// Commands about what sessions can run with.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(crate) enum ProviderCommand {
     /// List what sessions on this machine can run with.
     List(ListArgs),

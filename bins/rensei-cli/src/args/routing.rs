@@ -6,7 +6,6 @@ use rensei_proto::SessionId;
 
 /// Commands about who ran what, and how well that went.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(crate) enum RoutingCommand {
     /// Show what outcomes have taught, and the last decisions.
     Show(ShowArgs),
