@@ -17,6 +17,8 @@ pub(crate) enum KitCommand {
     #[command(visible_alias = "verify-signature")]
     Verify(KitArgs),
     /// Install a kit from a git repository.
+    // Its `--version` is that of the kit.
+    #[command(disable_version_flag = true)]
     Install(InstallArgs),
     /// Use a kit again.
     Enable(KitArgs),
