@@ -29,7 +29,7 @@ pub(crate) enum KitCommand {
     Sources(SourcesCommand),
 }
 
-/// List the kits of this host.
+// What it lists is said by its commands.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Print one JSON document.
@@ -39,7 +39,7 @@ pub(crate) struct ListArgs {
     pub(crate) address: AddressArgs,
 }
 
-/// One kit.
+// What is done to the kit is said by its commands.
 #[derive(Debug, Args)]
 pub(crate) struct KitArgs {
     /// Its id, such as `rensei/rust`.
@@ -90,8 +90,8 @@ pub(crate) struct InstallArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) manifest_path: Option<String>,
     /// Version that it must have.
-    #[arg(long, value_name = "VERSION")]
-    pub(crate) version: Option<String>,
+    #[arg(long = "version", value_name = "VERSION")]
+    pub(crate) kit_version: Option<String>,
     /// Install it although the trust mode of this host asks for a signature. Written to the log.
     #[arg(long, value_enum, value_name = "WORD")]
     pub(crate) trust_override: Option<TrustOverride>,
@@ -120,7 +120,7 @@ pub(crate) enum SourcesCommand {
     Disable(SourceArgs),
 }
 
-/// One source.
+// What is done to the source is said by its commands.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
     /// Its name, such as `local`.

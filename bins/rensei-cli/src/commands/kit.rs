@@ -180,7 +180,7 @@ async fn install(context: &Context, args: InstallArgs) -> CommandResult<ExitCode
     let output = &context.output;
     let trust_override = args.trust_override.map(|TrustOverride::AllowedThisOnce| "allowed-this-once".to_owned());
     let request = KitInstallRequest {
-        version: args.version.unwrap_or_default(),
+        version: args.kit_version.unwrap_or_default(),
         source: Some(KitInstallSource {
             kind: "git".to_owned(),
             url: super::absolute_repository(&args.git)?,
