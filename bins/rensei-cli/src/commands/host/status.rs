@@ -151,8 +151,8 @@ mod tests {
         .unwrap();
         let mut rows = Rows::new();
         organizations.iter().for_each(|organization| add_organization(&mut rows, &output, organization));
-        let expected = "  Org:    partner: registered as w at http://p, 1 session, leaving\n  \
-            Org:    new: none; local sessions only, 0 sessions\n  Config: not used: /r/daemon-new.yaml:2:1: no";
+        let expected = "  Org:       partner: registered as w at http://p, 1 session, leaving\n  \
+            Org:       new: none; local sessions only, 0 sessions\n  Config:    not used: /r/daemon-new.yaml:2:1: no";
         assert_eq!(rows.to_string(), expected);
     }
 
