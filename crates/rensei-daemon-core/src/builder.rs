@@ -13,7 +13,7 @@ use crate::overview::LastBeat;
 use crate::providers::{ProviderRegistry, Providers};
 use crate::routing::Routing;
 use crate::serving::Serving;
-use crate::sessions::{EnvironmentParts, SessionParts, Sessions, holds, pool_settings};
+use crate::sessions::{EnvironmentParts, Feed, OutputSink, SessionParts, Sessions, holds, pool_settings};
 use crate::state::{StateDir, StateError, StateLock};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
@@ -69,6 +69,7 @@ pub struct DaemonBuilder {
     worker_command: Vec<OsString>,
     pre_spawn: Option<PreSpawnHook>,
     providers: Providers,
+    feed: Feed,
     version: String,
     defaults: Defaults,
     clock: Arc<dyn Clock>,
@@ -87,6 +88,7 @@ impl DaemonBuilder {
             worker_command: Vec::new(),
             pre_spawn: None,
             providers: Providers::default(),
+            feed: Feed::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             defaults: Defaults { hostname: String::new(), cpus: 1 },
             clock: Arc::new(SystemClock),
@@ -145,6 +147,14 @@ impl DaemonBuilder {
     #[must_use]
     pub fn provider_registry(mut self, registry: impl ProviderRegistry) -> Self {
         self.providers = Providers::new(Arc::new(registry));
+        self
+    }
+
+    /// Gets what workers write, line by line, besides the files that it goes to. It is called by a thread of its own, so one
+    /// that is slow, hangs or panics costs nobody but itself anything.
+    #[must_use]
+    pub fn output_sink(mut self, sink: impl OutputSink) -> Self {
+        self.feed = Feed::new(sink);
         self
     }
 
@@ -263,6 +273,7 @@ impl PreparedDaemon {
         let sessions = Sessions::new(SessionParts {
             routing: Arc::clone(&routing),
             providers: builder.providers.clone(),
+            feed: builder.feed,
             state,
             workareas,
             archives,

@@ -215,10 +215,9 @@ impl DaemonHandle {
     ///
     /// # Errors
     /// [`AcceptError`], in the order of its checks.
-    #[expect(clippy::unused_async, reason = "callers must not depend on admission being synchronous")]
     pub async fn post_session(&self, post: PostSession) -> Result<SessionHandle, AcceptError> {
         let detail = post.to_detail();
-        self.host.accept_posted(post.spec, detail)
+        self.host.accept_posted(post.spec, detail).await
     }
 
     /// What the worker of a live session needs, with current credentials.
@@ -271,6 +270,12 @@ impl DaemonHandle {
     #[must_use]
     pub fn explain_routing(&self, id: &SessionId) -> Option<RoutingExplanation> {
         self.host.routing.explain(id)
+    }
+
+    /// Bytes of output that the [`OutputSink`](crate::OutputSink) was too slow for. They are in the sessions' files.
+    #[must_use]
+    pub fn output_missed(&self) -> u64 {
+        self.host.sessions.output_missed()
     }
 
     /// The pool of workareas as it is now.

@@ -48,22 +48,39 @@ pub(crate) struct Host {
 
 impl Host {
     /// Accepts work of an organisation's control plane.
-    pub(crate) fn accept_polled(
+    pub(crate) async fn accept_polled(
         &self,
         org: &Arc<Org>,
         spec: SessionSpec,
         detail: SessionDetail,
     ) -> Result<SessionHandle, AcceptError> {
-        self.accept(spec, detail, Origin::Platform(Arc::clone(org)))
+        self.accept(spec, detail, Origin::Platform(Arc::clone(org))).await
     }
 
     /// Accepts work that was posted on this machine.
-    pub(crate) fn accept_posted(&self, spec: SessionSpec, detail: SessionDetail) -> Result<SessionHandle, AcceptError> {
-        self.accept(spec, detail, Origin::Local)
+    pub(crate) async fn accept_posted(
+        &self,
+        spec: SessionSpec,
+        detail: SessionDetail,
+    ) -> Result<SessionHandle, AcceptError> {
+        self.accept(spec, detail, Origin::Local).await
     }
 
-    fn accept(&self, spec: SessionSpec, detail: SessionDetail, from: Origin) -> Result<SessionHandle, AcceptError> {
-        let accepted = self.sessions.accept(spec, detail, from);
+    async fn accept(
+        &self,
+        spec: SessionSpec,
+        detail: SessionDetail,
+        from: Origin,
+    ) -> Result<SessionHandle, AcceptError> {
+        let accepted = if self.sessions.has_hook() {
+            // A hook may take its time; the threads of the runtime have others to serve. It runs to its end also when
+            // the caller goes away.
+            let sessions = Arc::clone(&self.sessions);
+            let accepted = tokio::task::spawn_blocking(move || sessions.accept(spec, detail, from)).await;
+            accepted.unwrap_or_else(|error| Err(AcceptError::Hook(error.into())))
+        } else {
+            self.sessions.accept(spec, detail, from)
+        };
         match &accepted {
             Ok(_handle) => self.incidents.no_trouble(),
             Err(error) if error.is_trouble() => {

@@ -60,5 +60,5 @@ pub use overview::CapacityError;
 pub use providers::{LocalRuntime, LocalRuntimes, ProviderRegistry};
 pub use rensei_kits::{KitError, Registry as KitRegistry};
 pub use rensei_workarea::{ArchiveError, Archives};
-pub use sessions::Caller;
+pub use sessions::{Caller, OutputLine, OutputSink};
 pub use state::StateError;

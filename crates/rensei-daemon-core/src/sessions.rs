@@ -12,6 +12,7 @@ mod origin;
 mod output;
 mod record;
 mod report;
+mod sink;
 mod start;
 mod sweep;
 mod table;
@@ -22,6 +23,8 @@ pub(crate) use archive::blocking;
 pub use caller::Caller;
 pub(crate) use environment::{EnvironmentParts, holds};
 pub(crate) use origin::Origin;
+pub(crate) use sink::Feed;
+pub use sink::{OutputLine, OutputSink};
 pub(crate) use table::StopCause;
 pub(crate) use workarea::pool_settings;
 
@@ -59,6 +62,7 @@ const FORGET_BATCH: usize = 50;
 /// What sessions need from the rest of the daemon.
 #[derive(Debug)]
 pub(crate) struct SessionParts {
+    pub(crate) feed: Feed,
     pub(crate) routing: Arc<Routing>,
     pub(crate) providers: Providers,
     pub(crate) state: StateDir,
@@ -289,6 +293,21 @@ impl Sessions {
         origin: Origin,
     ) -> Result<SessionHandle, AcceptError> {
         start::accept(self, spec, detail, origin)
+    }
+
+    /// Waits until an embedder's sink has everything of the sessions that have ended.
+    pub(crate) async fn output_delivered(&self) {
+        self.parts.feed.delivered().await;
+    }
+
+    /// Bytes that it was too slow for.
+    pub(crate) fn output_missed(&self) -> u64 {
+        self.parts.feed.missed()
+    }
+
+    /// Whether an accept may take as long as somebody else's code does.
+    pub(crate) const fn has_hook(&self) -> bool {
+        self.parts.pre_spawn.is_some()
     }
 
     /// Takes over what a predecessor left. Must be complete before the first accept.

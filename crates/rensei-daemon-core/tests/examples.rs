@@ -2,12 +2,19 @@
 
 #[path = "../examples/custom_worker.rs"]
 mod custom_worker;
+#[path = "../examples/events.rs"]
+mod events;
 #[path = "../examples/minimal.rs"]
 mod minimal;
 
 #[test]
 fn minimal_example() {
     minimal::main().unwrap();
+}
+
+#[test]
+fn events_example() {
+    events::main().unwrap();
 }
 
 #[test]

@@ -195,7 +195,7 @@ impl PollLane {
         taken.refused = readable.len() < offered;
         for (item, raw) in readable {
             if answer.pre_claimed || self.claim(&item).await {
-                self.accept(&item, raw, &answer.git_credentials, &mut taken);
+                self.accept(&item, raw, &answer.git_credentials, &mut taken).await;
             } else {
                 taken.refused = true;
             }
@@ -234,7 +234,7 @@ impl PollLane {
         }
     }
 
-    fn accept(&self, item: &PollItem, raw: Box<RawValue>, credentials: &[GitCredential], taken: &mut Taken) {
+    async fn accept(&self, item: &PollItem, raw: Box<RawValue>, credentials: &[GitCredential], taken: &mut Taken) {
         let named = [item.repository.as_str(), item.project_name.as_str()];
         let project = named.iter().find_map(|value| self.org.allowlist.find(value));
         let repository = match &project {
@@ -247,7 +247,7 @@ impl PollLane {
         detail.repository.clone_from(&repository);
         detail.project_name = project.map_or_else(|| item.project_name.clone(), |project| project.id);
         tracing::info!(event = "claimed", sessionId = %item.session_id, attempt = item.attempt, "claimed");
-        match self.host.accept_polled(&self.org, item.spec(&repository), detail) {
+        match self.host.accept_polled(&self.org, item.spec(&repository), detail).await {
             Ok(_handle) => taken.accepted = true,
             Err(error) => {
                 taken.refused = true;

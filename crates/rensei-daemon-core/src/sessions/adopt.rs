@@ -86,6 +86,10 @@ fn supervise(sessions: &Arc<Sessions>, mut record: Record, identity: ProcessIden
     record.view.pid = identity.pid;
     let id = record.view.session_id.clone();
     tracing::info!(event = "session-adopted", session_id = %id, pid = identity.pid, "session adopted");
+    let output = sessions.directory(&id).join(record::OUTPUT_FILE);
+    // What was written before is the predecessor's sink's.
+    let written = std::fs::metadata(&output).map_or(0, |metadata| metadata.len());
+    sessions.parts.feed.follow(&id, output, written);
     insert(sessions, record);
     let monitor = sessions.with_table(|table| table.entry(&id).map(|entry| Monitor::of(sessions, entry)));
     if let Some(monitor) = monitor {

@@ -268,7 +268,10 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
     if let Some(succeeded) = ended.lesson(view.state) {
         sessions.parts.routing.learn(&runtime, succeeded);
     }
-    output::bound_ended(id, &directory.join(OUTPUT_FILE));
+    // A sink that is behind reads it first.
+    if !sessions.parts.feed.ended(id) {
+        output::bound_ended(id, &directory.join(OUTPUT_FILE));
+    }
     sessions.parts.events.publish(SessionEvent::Ended { view });
     sessions.sweep.notify_one();
 }

@@ -180,7 +180,7 @@ fn prepare(sessions: &Sessions, id: &SessionId) -> io::Result<std::fs::File> {
 }
 
 fn commit(sessions: &Arc<Sessions>, spec: SessionSpec, child: GroupChild, begun: Instant) -> SessionHandle {
-    let id = &spec.session_id;
+    let id = &spec.session_id.clone();
     let took = begun.elapsed();
     let pid = child.pid();
     let (handle, monitor, origin) = sessions.with_table(|table| {
@@ -194,6 +194,7 @@ fn commit(sessions: &Arc<Sessions>, spec: SessionSpec, child: GroupChild, begun:
     record_decision(sessions, id, took);
     sessions.note_occupancy(&origin);
     sessions.parts.events.publish(SessionEvent::Started { handle: handle.clone(), spec });
+    sessions.parts.feed.follow(id, sessions.directory(id).join(OUTPUT_FILE), 0);
     supervise(sessions, monitor, Watched::Child(child));
     handle
 }

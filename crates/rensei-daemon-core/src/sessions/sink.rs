@@ -1,0 +1,223 @@
+//! The workers' output as lines, for an embedder.
+//!
+//! Workers write into files. One thread follows those files and calls the sink, so whatever a sink does costs neither a
+//! worker nor the daemon anything: a slow one lags behind the file, and one that lags too far misses what it is told of.
+
+use rensei_process::open_child_file;
+use rensei_proto::SessionId;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Pause of a thread that has nothing to deliver while workers run.
+const TICK: Duration = Duration::from_millis(50);
+/// Longest piece of a line, in bytes.
+const PIECE: usize = 64 * 1024;
+/// How far a sink may lag behind a worker, in bytes. Well below what is kept of a log that grows.
+const MAX_BEHIND: u64 = 32 << 20;
+/// Sessions that wait for a sink at most.
+const MAX_FOLLOWED: usize = 1024;
+
+/// Gets what the workers of a host write, to stdout and stderr alike, line by line and in order. Called by one thread.
+pub trait OutputSink: Send + Sync + 'static {
+    /// A line of a session.
+    fn line(&self, line: OutputLine<'_>);
+
+    /// The sink was too slow: so many bytes of a session are in its file only, between the line before and the line after.
+    fn missed(&self, session: &SessionId, bytes: u64) {
+        let _ = (session, bytes);
+    }
+}
+
+impl<F: Fn(OutputLine<'_>) + Send + Sync + 'static> OutputSink for F {
+    fn line(&self, line: OutputLine<'_>) {
+        self(line);
+    }
+}
+
+/// A line that a worker has written, or a piece of a very long one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputLine<'a> {
+    /// Whose.
+    pub session_id: &'a SessionId,
+    /// Its bytes without the line break, in whatever encoding the worker uses.
+    pub bytes: &'a [u8],
+    /// Whether the line ends here; pieces of 64 KiB come before that.
+    pub ends: bool,
+}
+
+/// Carries output to a sink, if there is one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Feed(Option<Arc<Shared>>);
+
+struct Shared {
+    sink: Box<dyn OutputSink>,
+    state: Mutex<State>,
+    news: Condvar,
+    missed: AtomicU64,
+    /// Sessions that are not delivered to their end.
+    open: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    followed: BTreeMap<SessionId, Followed>,
+    has_thread: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Followed {
+    path: PathBuf,
+    offset: u64,
+    ended: bool,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Feed {
+    pub(crate) fn new(sink: impl OutputSink) -> Self {
+        let (state, news, missed, open) = Default::default();
+        Self(Some(Arc::new(Shared { sink: Box::new(sink), state, news, missed, open })))
+    }
+
+    /// Delivers what comes into the file from `offset` on.
+    pub(crate) fn follow(&self, id: &SessionId, path: PathBuf, offset: u64) {
+        let Some(shared) = &self.0 else { return };
+        let mut state = shared.state();
+        if state.followed.len() >= MAX_FOLLOWED {
+            tracing::warn!(session_id = %id, "the output sink hangs; it gets nothing of this session");
+            return;
+        }
+        state.followed.insert(id.clone(), Followed { path, offset, ended: false });
+        shared.open.send_replace(state.followed.len());
+        if !state.has_thread {
+            let owned = Arc::clone(shared);
+            let started = std::thread::Builder::new().name("output-sink".to_owned()).spawn(move || owned.run());
+            state.has_thread =
+                started.map_err(|error| tracing::error!(%error, "no thread for the output sink")).is_ok();
+        }
+        drop(state);
+        shared.news.notify_one();
+    }
+
+    /// Nothing more comes into the file. False when nobody follows it.
+    pub(crate) fn ended(&self, id: &SessionId) -> bool {
+        let Some(shared) = &self.0 else { return false };
+        let mut state = shared.state();
+        let followed = state.followed.get_mut(id).map(|followed| followed.ended = true).is_some();
+        drop(state);
+        shared.news.notify_one();
+        followed
+    }
+
+    /// Waits until everything that has ended is delivered.
+    pub(crate) async fn delivered(&self) {
+        let Some(shared) = &self.0 else { return };
+        let mut open = shared.open.subscribe();
+        let _sender_is_ours = open.wait_for(|open| *open == 0).await;
+    }
+
+    /// Bytes that the sink was too slow for.
+    pub(crate) fn missed(&self) -> u64 {
+        self.0.as_ref().map_or(0, |shared| shared.missed.load(Ordering::Relaxed))
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends when nothing is followed any more; the next session starts another thread.
+    fn run(&self) {
+        loop {
+            let Some(batch) = self.batch() else { return };
+            let mut delivered = false;
+            for (id, mut followed) in batch {
+                let before = followed.offset;
+                // A file that is gone has nothing more to give.
+                let more = self.pump(&id, &mut followed).unwrap_or(false);
+                delivered |= followed.offset != before;
+                self.settle(&id, &followed, more);
+            }
+            if !delivered {
+                let _state = self.news.wait_timeout(self.state(), TICK).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    fn batch(&self) -> Option<Vec<(SessionId, Followed)>> {
+        let mut state = self.state();
+        if state.followed.is_empty() {
+            state.has_thread = false;
+            return None;
+        }
+        Some(state.followed.iter().map(|(id, followed)| (id.clone(), followed.clone())).collect())
+    }
+
+    /// Notes how far it got; a session that has ended and has nothing more is done with.
+    fn settle(&self, id: &SessionId, followed: &Followed, more: bool) {
+        let mut state = self.state();
+        if followed.ended && !more {
+            state.followed.remove(id);
+            self.open.send_replace(state.followed.len());
+            drop(state);
+            super::output::bound_ended(id, &followed.path);
+        } else if let Some(known) = state.followed.get_mut(id) {
+            known.offset = followed.offset;
+        }
+    }
+
+    /// Delivers one stretch of a file. Whether there is more behind it.
+    fn pump(&self, id: &SessionId, followed: &mut Followed) -> io::Result<bool> {
+        let mut file = open_child_file(&followed.path)?;
+        let size = file.metadata()?.len();
+        let behind = size.saturating_sub(followed.offset);
+        if behind > MAX_BEHIND {
+            self.skip(id, behind - MAX_BEHIND / 2);
+            followed.offset = size - MAX_BEHIND / 2;
+        }
+        file.seek(SeekFrom::Start(followed.offset))?;
+        let mut bytes = Vec::with_capacity(PIECE);
+        file.take(PIECE as u64).read_to_end(&mut bytes)?;
+        let is_last = followed.offset + bytes.len() as u64 >= size;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        for line in bytes[..whole].split_inclusive(|byte| *byte == b'\n') {
+            self.call(id, &line[..line.len() - 1], true);
+        }
+        followed.offset += whole as u64;
+        let rest = &bytes[whole..];
+        if (whole == 0 && bytes.len() == PIECE) || (followed.ended && is_last && !rest.is_empty()) {
+            self.call(id, rest, is_last && followed.ended);
+            followed.offset += rest.len() as u64;
+        }
+        Ok(!is_last)
+    }
+
+    fn skip(&self, id: &SessionId, bytes: u64) {
+        self.missed.fetch_add(bytes, Ordering::Relaxed);
+        tracing::warn!(event = "dropped", sessionID = %id, bytes, "the output sink is too slow");
+        self.harmless(|| self.sink.missed(id, bytes));
+    }
+
+    fn call(&self, session_id: &SessionId, bytes: &[u8], ends: bool) {
+        self.harmless(|| self.sink.line(OutputLine { session_id, bytes, ends }));
+    }
+
+    /// A sink that panics misses the line that it panicked at.
+    fn harmless(&self, call: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(call)).is_err() {
+            tracing::error!(event = "panic", task = "output-sink", "the output sink panicked");
+        }
+    }
+}
