@@ -114,7 +114,7 @@ async fn a_sink_that_hangs_holds_neither_workers_nor_the_daemon_up_and_hears_wha
     struct Slow {
         reached: mpsc::Sender<()>,
         go_on: Mutex<mpsc::Receiver<()>>,
-        missed: mpsc::Sender<(u64, u64)>,
+        missed: mpsc::Sender<u64>,
     }
     impl OutputSink for Slow {
         fn line(&self, _line: OutputLine<'_>) {
