@@ -19,6 +19,7 @@ const ALIASES: &[Alias] = &[
     Alias { old: &["host", "kit"], new: &["kit"], is_deprecated: false },
     Alias { old: &["host", "provider"], new: &["provider"], is_deprecated: false },
     Alias { old: &["host", "routing"], new: &["routing"], is_deprecated: false },
+    Alias { old: &["host", "workarea"], new: &["workarea"], is_deprecated: false },
     Alias { old: &["host", "session"], new: &["session"], is_deprecated: false },
 ];
 

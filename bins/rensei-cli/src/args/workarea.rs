@@ -8,7 +8,6 @@ use std::time::Duration;
 
 /// Commands of workareas.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub(crate) enum WorkareaCommand {
     /// List workareas: of live sessions, restored ones, archives.
     List(ListArgs),

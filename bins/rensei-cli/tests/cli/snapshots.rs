@@ -159,11 +159,12 @@ const MASKS: &[(&str, &str)] = &[
     (r#""pid": \d+"#, r#""pid": [pid]"#),
     (r"PID: ( +)\d+", "PID: $1[pid]"),
     (r"pid \d+", "pid [pid]"),
+    // Before process ids, which are numbers behind a state, too.
+    (r"\b\d+(\.\d+)? m?s\b *", "[span] "),
     ("(running(?:\u{1b}\\[[0-9;]*m| )+)\\d+ +", "${1}[pid] "),
     ("PID +ACCEPTED", "PID   ACCEPTED"),
     ("START +CHOSEN", "START  CHOSEN"),
     (r"\b[0-9a-f]{40}\b", "[commit]"),
-    (r"\b\d+(\.\d+)? m?s\b *", "[span] "),
     // Scores depend on how long things took.
     (r"\b\d\.\d{3}\b", "[score]"),
     (r"\b1[6-9]\d{11}\b", "[ms]"),
@@ -200,6 +201,12 @@ fn snapshots_without_a_daemon() {
         &["provider", "show", "shell"],
         &["routing", "show"],
         &["routing", "explain", "ses-1"],
+        &["workarea", "list"],
+        &["workarea", "show", "ses-1"],
+        &["workarea", "diff", "one", "other"],
+        &["workarea", "restore", "one"],
+        &["workarea", "archive", "ses-1"],
+        &["workarea", "prune", "one"],
         &["host", "logs"],
         &["host", "set", "capacity.nonsense", "1"],
         &["host", "doctor"],
@@ -243,6 +250,9 @@ fn snapshots_of_an_idle_host() {
     ] {
         studio.shot("empty", args);
     }
+    studio.shot("empty", &["workarea", "list"]);
+    studio.shot("missing", &["workarea", "show", "ses-1"]);
+    studio.shot("missing", &["workarea", "diff", "one", "other"]);
     studio.shot("pool", &["host", "stats", "--pool"]);
     studio.shot("empty", &["host", "evict", "--repo", "alpha"]);
     studio.shot("missing", &["host", "evict", "--repo", "elsewhere"]);
@@ -349,7 +359,7 @@ fn every_command_has_snapshots() {
     let mut without: Vec<&str> = Vec::new();
     let headings = reference.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(" rensei "));
     let nouns: Vec<&str> =
-        headings.clone().filter_map(|command| command.split_once(' ')).map(|(noun, _)| noun).collect();
+        headings.clone().filter_map(|command| command.rsplit_once(' ')).map(|(noun, _)| noun).collect();
     for command in headings.filter(|command| !nouns.contains(command)) {
         let prefix = format!("{}--", command.replace(' ', "-"));
         let is_shown = files.iter().any(|file| file.starts_with(&prefix) && file.ends_with(".snap"));

@@ -103,7 +103,7 @@ mod tests {
         };
         let expected = "ACTIVE\n  ID  STATUS  REF                 AGE  PROJECT  PROVIDER\n  \
             s1  ready   a/long-branch-name  -    app\n\n\
-            ARCHIVED\n  ID                    STATUS    REF           AGE  PROJECT  PROVIDER\n  \
+            ARCHIVED\n  ID                    STATUS    REF           AGE    PROJECT  PROVIDER\n  \
             0123456789..T030405Z  archived  0123456789ab  ";
         let page = super::page(&output, &list, 90_000);
         assert!(page.starts_with(expected) && page.ends_with("app      local"), "{page}");
