@@ -5,6 +5,7 @@ mod events;
 mod host;
 mod http;
 mod kits;
+mod locate;
 mod output;
 mod pool;
 mod providers;
@@ -15,6 +16,7 @@ mod workareas;
 pub use error::ControlError;
 pub use events::EventStream;
 pub use host::StatsQuery;
+pub use locate::Whereabouts;
 pub use output::{OutputQuery, OutputStream};
 
 use http::{Http, Request};
@@ -49,7 +51,7 @@ impl ControlClient {
     }
 
     /// Shows `token` with every call: a worker's `RENSEI_SESSION_TOKEN`, without which its session's credentials are not
-    /// for it.
+    /// for it, or what a daemon with `control.auth: token` wants.
     #[must_use]
     pub fn bearer(mut self, token: &Secret) -> Self {
         self.http.set_bearer(token);

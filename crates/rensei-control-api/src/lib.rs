@@ -24,6 +24,6 @@ mod headers;
 mod server;
 
 #[cfg(feature = "client")]
-pub use client::{ControlClient, ControlError, EventStream, OutputQuery, OutputStream, StatsQuery};
+pub use client::{ControlClient, ControlError, EventStream, OutputQuery, OutputStream, StatsQuery, Whereabouts};
 #[cfg(feature = "server")]
 pub use server::{BindError, ControlListener};

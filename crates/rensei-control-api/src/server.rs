@@ -16,6 +16,7 @@ mod journal;
 mod kits;
 mod log_file;
 mod message;
+mod metrics;
 mod output;
 mod overview;
 mod peer;

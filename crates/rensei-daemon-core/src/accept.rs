@@ -59,6 +59,37 @@ pub enum AcceptError {
 }
 
 impl AcceptError {
+    /// Every [`AcceptError::reason`].
+    pub(crate) const REASONS: [&str; 10] = [
+        "invalid_env",
+        "not_running",
+        "duplicate",
+        "full",
+        "not_allowed",
+        "prepare",
+        "hook",
+        "hook_timed_out",
+        "spawn",
+        "leaving",
+    ];
+
+    /// One word for statistics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::InvalidEnv { .. } => "invalid_env",
+            Self::NotRunning { .. } => "not_running",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Full { .. } => "full",
+            Self::NotAllowed { .. } => "not_allowed",
+            Self::Prepare(_) => "prepare",
+            Self::Hook(_) => "hook",
+            Self::HookTimedOut { .. } => "hook_timed_out",
+            Self::Spawn(_) => "spawn",
+            Self::Leaving { .. } => "leaving",
+        }
+    }
+
     /// Status of the HTTP answer.
     #[must_use]
     pub const fn http_status(&self) -> u16 {

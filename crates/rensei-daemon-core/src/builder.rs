@@ -1,10 +1,13 @@
 //! Putting a daemon together. Everything that can fail for configuration reasons fails here.
 
+use crate::admissions::Counted;
 use crate::capabilities;
 use crate::clock::{Clock, Suspended, SystemClock};
 use crate::config::{self, Config, ConfigError, ConfigWriter, Defaults};
+use crate::control_token;
 use crate::daemon::Daemon;
 use crate::events::EventBus;
+use crate::handle::ControlAuth;
 use crate::hook::{HookError, PreSpawnHook, WorkerEnvironment};
 use crate::host::Host;
 use crate::lifecycle::Lifecycle;
@@ -44,6 +47,9 @@ pub enum BuildError {
     /// The control plane's URL is wrong.
     #[error("failed to use `orchestrator.url`")]
     Orchestrator(#[source] ClientError),
+    /// `control.auth: token` without a token.
+    #[error("failed to keep the token of the control API")]
+    ControlToken(#[source] std::io::Error),
 }
 
 impl BuildError {
@@ -54,6 +60,9 @@ impl BuildError {
             Self::State(error) => Some(error.hint()),
             Self::Config(error) => Some(error.hint()),
             Self::Orchestrator(error) => error.hint(),
+            Self::ControlToken(_) => {
+                Some("make the file `control-token` in the state directory yours, or remove it".to_owned())
+            }
         }
     }
 }
@@ -198,7 +207,10 @@ impl DaemonBuilder {
         let git = GitEnvironment::new(git_environment(&self.environment, &orgs.secrets()));
         let workareas = WorkareaManager::new(state.root(), git);
         workareas.configure(pool_settings(&config));
-        Ok(PreparedDaemon { builder: self, config, state, lock, serving, orgs, files, workareas })
+        let wants_token = config.control.auth == ControlAuth::Token;
+        let control_token = wants_token.then(|| control_token::load_or_mint(state.root())).transpose();
+        let control_token = control_token.map_err(BuildError::ControlToken)?;
+        Ok(PreparedDaemon { builder: self, config, state, lock, serving, orgs, files, workareas, control_token })
     }
 
     /// What all organisations of the host have in common.
@@ -251,6 +263,7 @@ pub struct PreparedDaemon {
     orgs: Arc<Orgs>,
     files: OrgFiles,
     workareas: WorkareaManager,
+    control_token: Option<Secret>,
 }
 
 impl PreparedDaemon {
@@ -264,7 +277,8 @@ impl PreparedDaemon {
     /// `http://127.0.0.1:7734`.
     #[must_use]
     pub fn with_control_url(self, control_url: &str) -> Daemon {
-        let Self { builder, config, state, lock, serving, orgs, files, workareas } = self;
+        let Self { builder, config, state, lock, serving, orgs, files, workareas, control_token } = self;
+        control_token::leave_address(state.root(), control_url);
         let provides = capabilities::detect(&builder.environment);
         let kits = crate::kits::registry(&config, state.root());
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
@@ -312,6 +326,8 @@ impl PreparedDaemon {
             clock: builder.clock,
             suspended: Suspended::new(),
             last_beat: LastBeat::default(),
+            admissions: Counted::new(),
+            control_token,
         };
         Daemon::new(Arc::new(host), lock)
     }

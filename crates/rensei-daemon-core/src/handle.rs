@@ -1,6 +1,7 @@
 //! The daemon as its control API and its embedder see it.
 
 use crate::accept::AcceptError;
+use crate::admissions::Admissions;
 use crate::config::Project;
 use crate::events::SessionEvents;
 use crate::host::Host;
@@ -11,7 +12,7 @@ use rensei_proto::control::{
     DrainRequest, EvictPoolRequest, EvictPoolResponse, Organization, PostSession, Provider, Registration,
     RoutingConfig, RoutingExplanation, SessionHandle, SessionView, Status, StopResponse, Workarea, WorkareaPoolStats,
 };
-use rensei_proto::{SessionDetail, SessionId};
+use rensei_proto::{Secret, SessionDetail, SessionId};
 use rensei_workarea::WorkareaError;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub enum ControlAuth {
     /// Processes of the daemon's own user, or root.
     #[default]
     SameUser,
+    /// Whoever knows the token in `<state>/control-token`.
+    Token,
     /// Anyone on this machine.
     Open,
 }
@@ -145,6 +148,24 @@ impl DaemonHandle {
     #[must_use]
     pub fn control_auth(&self) -> ControlAuth {
         self.host.config.control.auth
+    }
+
+    /// What callers of the control API must know; nothing unless [`ControlAuth::Token`].
+    #[must_use]
+    pub fn control_token(&self) -> Option<&Secret> {
+        self.host.control_token.as_ref()
+    }
+
+    /// Port on loopback on which metrics are wanted.
+    #[must_use]
+    pub fn metrics_port(&self) -> Option<u16> {
+        self.host.config.observability.as_ref().and_then(|observability| observability.metrics_port)
+    }
+
+    /// How many sessions were accepted and refused since start.
+    #[must_use]
+    pub fn admissions(&self) -> Admissions {
+        self.host.admissions.get()
     }
 
     /// Changes how many sessions may run at once, from now on; 0 means none. Sessions that run go on.

@@ -1,6 +1,7 @@
 //! What all parts of a running daemon share.
 
 use crate::accept::AcceptError;
+use crate::admissions::Counted;
 use crate::clock::{Clock, Suspended};
 use crate::config::Config;
 use crate::errors::chain;
@@ -15,7 +16,7 @@ use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
 use rensei_proto::control::SessionHandle;
 use rensei_proto::platform::Provides;
-use rensei_proto::{SessionDetail, SessionSpec};
+use rensei_proto::{Secret, SessionDetail, SessionSpec};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::time::Instant;
@@ -44,6 +45,9 @@ pub(crate) struct Host {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) suspended: Suspended,
     pub(crate) last_beat: LastBeat,
+    pub(crate) admissions: Counted,
+    /// What callers of the control API must know, when they must know something.
+    pub(crate) control_token: Option<Secret>,
 }
 
 impl Host {
@@ -81,6 +85,7 @@ impl Host {
         } else {
             self.sessions.accept(spec, detail, from)
         };
+        self.admissions.note(&accepted);
         match &accepted {
             Ok(_handle) => self.incidents.no_trouble(),
             Err(error) if error.is_trouble() => {

@@ -20,11 +20,13 @@
 //! builder or answered by [`Daemon::run`].
 
 mod accept;
+mod admissions;
 mod allowlist;
 mod builder;
 mod capabilities;
 mod clock;
 pub mod config;
+mod control_token;
 mod credentials;
 mod daemon;
 mod errors;
@@ -49,6 +51,7 @@ mod tasks;
 mod workareas;
 
 pub use accept::AcceptError;
+pub use admissions::Admissions;
 pub use builder::{BuildError, DaemonBuilder, PreparedDaemon};
 pub use clock::{Clock, SystemClock};
 pub use daemon::{Daemon, Finished};

@@ -202,6 +202,14 @@ fn checked(base_url: &str) -> Result<String, ControlError> {
     Ok(format!("http://{host}{port}{}", uri.path().trim_end_matches('/')))
 }
 
+/// Whether the host of a base URL is this machine.
+pub(super) fn names_loopback(base_url: &str) -> bool {
+    let uri: Option<Uri> = base_url.parse().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
 fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {

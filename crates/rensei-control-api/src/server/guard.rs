@@ -2,18 +2,41 @@
 
 use super::peer::Peer;
 use super::reply::Refusal;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, ORIGIN, TRANSFER_ENCODING};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, ORIGIN, TRANSFER_ENCODING};
 use axum::http::uri::Authority;
 use axum::http::{Method, StatusCode, Uri, request::Parts};
-use rensei_proto::ErrorBody;
+use rensei_proto::{ErrorBody, Secret};
 use std::net::IpAddr;
+use subtle::ConstantTimeEq;
 
 /// Refuses what only a browser can have sent on behalf of a foreign page: a host name that was rebound to loopback, a
 /// cross-site request, or a form.
 pub(super) fn check_request(parts: &Parts) -> Result<(), Refusal> {
-    check_host(&parts.uri, &parts.headers)?;
-    check_origin(&parts.headers)?;
+    check_head(&parts.uri, &parts.headers)?;
     if is_reading(&parts.method) { Ok(()) } else { check_content_type(&parts.headers) }
+}
+
+/// The part of it that is about whom the request was meant for, and from where it came.
+pub(super) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    check_host(uri, headers)?;
+    check_origin(headers)
+}
+
+/// Refuses who does not know the token.
+pub(super) fn check_token(headers: &HeaderMap, token: Option<&Secret>) -> Result<(), Refusal> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let bearer = match (given.next(), given.next()) {
+        (Some(only), None) => only.as_bytes().split_first_chunk().filter(|(scheme, _)| *scheme == b"Bearer "),
+        _ => None,
+    };
+    let known = |token: &Secret| bearer.is_some_and(|(_, given)| given.ct_eq(token.expose().as_bytes()).into());
+    if token.is_some_and(known) {
+        return Ok(());
+    }
+    let body = ErrorBody::new("missing or invalid control token").hint(
+        "send what is in `control-token` in the daemon's state directory as a bearer; `rensei` finds it by itself",
+    );
+    Err(Refusal::new(StatusCode::UNAUTHORIZED, body))
 }
 
 fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {

@@ -1,7 +1,9 @@
 //! Who is refused.
 
-use super::fixture::{CONFIG, Reply, Server};
+use super::fixture::{CONFIG, PATIENCE, Reply, Server};
 use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn web_pages_cannot_do_anything() {
@@ -61,4 +63,66 @@ async fn other_users_see_the_status_only() {
     assert_eq!(server.get("/api/daemon/status").await.json()["activeSessions"], 1, "nothing of it was done");
     let open = Server::with(&format!("{CONFIG}control: {{auth: open}}\n"), |builder| builder).await;
     assert_eq!(call_as_nobody(open.address, "POST /api/daemon/pause").await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_opens_what_another_user_may_not() {
+    let server = Server::with(&format!("{CONFIG}control: {{auth: token}}\n"), |builder| builder).await;
+    let token = std::fs::read_to_string(server.root().join("control-token")).unwrap();
+    let bearer = format!("authorization: Bearer {}", token.trim());
+    for (headers, status) in [
+        (vec![], 401),
+        (vec!["authorization: Bearer "], 401),
+        (vec!["authorization: Bearer 0000"], 401),
+        (vec!["authorization: Basic eDp5"], 401),
+        (vec![bearer.as_str(), "authorization: Bearer x"], 401),
+        (vec![bearer.as_str()], 200),
+    ] {
+        let reply = server.call("POST /api/daemon/pause", &headers, "").await;
+        assert_eq!(reply.status, status, "{headers:?}: {reply:?}");
+        if status == 401 {
+            assert_eq!(reply.header("www-authenticate"), Some("bearer"), "{reply:?}");
+            assert!(reply.json()["hint"].as_str().unwrap().contains("control-token"), "{reply:?}");
+        }
+    }
+    assert_eq!(server.get("/api/daemon/status").await.status, 200, "the status is for everybody");
+    assert_eq!(server.get("/api/daemon/sessions?all=true").await.status, 401);
+    let found = rensei_control_api::Whereabouts { state_root: Some(server.root()), ..Default::default() };
+    let client = rensei_control_api::ControlClient::locate(&found).unwrap();
+    assert_eq!(client.url(), format!("http://{}", server.address), "the daemon says where it is");
+    assert!(client.resume().await.unwrap().ok, "the client finds the token by itself");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_heads_and_idle_connections_hold_nobody_up() {
+    let server = Server::start().await;
+    let mut idle = Vec::new();
+    for number in 0..1000 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        if number % 2 == 0 {
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: loc").await.unwrap();
+        }
+        idle.push(stream);
+    }
+    assert_eq!(server.get("/api/daemon/status").await.status, 200);
+    let closed = async {
+        for stream in &mut idle {
+            let mut rest = Vec::new();
+            // Closed, or reset: both are an end.
+            let _ = stream.read_to_end(&mut rest).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed).await.expect("a head that never ends is given up");
+    assert_eq!(server.get("/api/daemon/status").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_outlives_the_patience_for_heads() {
+    let server = Server::start().await;
+    let mut stream = server.client().events(None).await.unwrap();
+    // Longer than a head may take, in real time: the server's clock is the kernel's.
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    server.client().pause().await.unwrap();
+    let event = tokio::time::timeout(PATIENCE, stream.next_event()).await.unwrap().unwrap().unwrap();
+    assert_eq!(event.change.name(), "host.state");
 }

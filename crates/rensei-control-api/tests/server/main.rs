@@ -4,11 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 mod apart;
+mod contract;
 mod events;
 mod fixture;
 mod guard;
 mod kits;
 mod lifetime;
+mod metrics;
 mod output;
 mod routes;
 mod routing;

@@ -219,7 +219,7 @@ pub const KEYS: &[Key] = &[
         kind: "number, 0 to 65535",
         default: "none",
         meaning: "Port of the metrics endpoint on the loopback address. 0: none.",
-        applies: Applies::Nothing,
+        applies: Applies::Restart,
         example: "9101",
         differs: observability!(metrics_port),
     },
@@ -361,10 +361,10 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "control.auth",
-        kind: "`same-user` or `open`",
+        kind: "`same-user`, `token` or `open`",
         default: "`same-user`",
-        meaning: "Who may change things over the control API: processes of the host's own user and root, or every \
-                  process of this machine.",
+        meaning: "Who may change things over the control API: processes of the host's own user and root, whoever \
+                  knows the token in `control-token` in the state directory, or every process of this machine.",
         applies: Applies::Restart,
         example: "open",
         differs: field!(control.auth),

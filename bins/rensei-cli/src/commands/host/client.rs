@@ -3,7 +3,8 @@
 use crate::args::host::AddressArgs;
 use crate::commands::Context;
 use crate::error::{CommandError, CommandResult};
-use rensei_control_api::{ControlClient, ControlError, OutputQuery};
+use crate::state_root;
+use rensei_control_api::{ControlClient, ControlError, OutputQuery, Whereabouts};
 use rensei_proto::SessionId;
 use rensei_proto::control::DEFAULT_PORT;
 
@@ -19,17 +20,17 @@ pub(crate) struct HostClient {
 }
 
 impl HostClient {
-    /// The daemon at the given address.
+    /// The daemon at the given address, else the one that the environment names, else the one of the state root.
     pub(crate) fn new(context: &Context, address: &AddressArgs) -> CommandResult<Self> {
-        Self::at(url(context, address))
-    }
-
-    /// The daemon at `url`.
-    pub(crate) fn at(url: String) -> CommandResult<Self> {
-        let client = ControlClient::new(&url).map_err(|error| {
-            CommandError::usage(format!("cannot use the daemon's address `{url}`: {error}"))
+        let (said, environment) = (said(address), context.env.strings());
+        // Without a home there is no state root to look into, and no need for one.
+        let root = state_root::resolve(&context.env).ok().map(|root| root.path);
+        let places = Whereabouts { url: said.as_deref(), environment: Some(&environment), state_root: root.as_deref() };
+        let client = ControlClient::locate(&places).map_err(|error| {
+            CommandError::usage(format!("cannot use the daemon's address: {error}"))
                 .hint("use --host and --port, or set RENSEI_DAEMON_URL to a URL such as http://127.0.0.1:7734")
         })?;
+        let url = client.url().to_owned();
         Ok(Self { client, url, otherwise: None, missing: "see what is there: `rensei session list --local`" })
     }
 
@@ -97,17 +98,14 @@ impl HostClient {
     }
 }
 
-/// Flags win over the environment, which wins over the default.
-fn url(context: &Context, address: &AddressArgs) -> String {
-    let from_env = context.env.ours("DAEMON_URL").filter(|_| address.host.is_none() && address.port.is_none());
-    match from_env {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => {
-            let host = address.host.as_deref().unwrap_or("127.0.0.1");
-            let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
-            format!("http://{host}:{}", address.port.unwrap_or(DEFAULT_PORT))
-        }
+/// The address that the flags name, if they name one.
+fn said(address: &AddressArgs) -> Option<String> {
+    if address.host.is_none() && address.port.is_none() {
+        return None;
     }
+    let host = address.host.as_deref().unwrap_or("127.0.0.1");
+    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    Some(format!("http://{host}:{}", address.port.unwrap_or(DEFAULT_PORT)))
 }
 
 /// What to do about a refusal that does not say so itself.
@@ -131,8 +129,9 @@ mod tests {
         let output = Output::new(ColorChoice::Never, &env);
         let context = Context { env, output, verbose: 0 };
         let address = |host: Option<&str>, port| AddressArgs { host: host.map(str::to_owned), port };
-        assert_eq!(url(&context, &address(None, None)), "http://127.0.0.1:9");
-        assert_eq!(url(&context, &address(None, Some(8))), "http://127.0.0.1:8");
-        assert_eq!(url(&context, &address(Some("::1"), None)), "http://[::1]:7734");
+        let url = |address| HostClient::new(&context, &address).unwrap().url().to_owned();
+        assert_eq!(url(address(None, None)), "http://127.0.0.1:9");
+        assert_eq!(url(address(None, Some(8))), "http://127.0.0.1:8");
+        assert_eq!(url(address(Some("::1"), None)), "http://[::1]:7734");
     }
 }
