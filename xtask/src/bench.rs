@@ -29,6 +29,8 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// The control API: requests per second next to a bare server, and a thousand readers of events.
+    Control(Options),
 }
 
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -46,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<(), TaskError> {
     match args.what {
         What::Dispatch(options) => daemon("dispatch", options),
         What::Runtime(options) => daemon("runtime", options),
+        What::Control(options) => daemon("control", options),
         What::Kits => kits(),
         What::Workarea { quick, json } => workarea(quick, json),
     }

@@ -4,6 +4,7 @@
 //! `docs` runs what the documentation tells people to run, and `test` is all of them with the compiler's own checks.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tasks talk to the person who runs them")]
 
+mod api;
 mod bench;
 mod docs;
 mod layers;
@@ -35,6 +36,8 @@ enum Task {
     Tidy,
     /// Checks that documented commands exist and runs the README's tour.
     Docs(docs::Args),
+    /// Holds the control API to its document with tools from elsewhere.
+    Api,
     /// Measures the product against limits taken in the same run.
     Bench(bench::Args),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Layers => layers::run(),
         Task::Tidy => tidy::run(),
         Task::Docs(args) => docs::run(&args),
+        Task::Api => api::run().map(|note| println!("{}", note.unwrap_or_else(|| "api: held".to_owned()))),
         Task::Bench(args) => bench::run(&args),
     };
     match result {

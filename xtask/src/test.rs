@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that a release needs, cheapest first, the tests last.
 
 use crate::task::TaskError;
-use crate::{docs, layers, shell, tidy};
+use crate::{api, docs, layers, shell, tidy};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,11 @@ const STEPS: &[Step] = &[
         run: |summary| tests(&["test", "--workspace", "--all-features", "--doc", "--no-fail-fast"], summary),
     },
     Step { name: "docs", what: "documented commands, tour of the README", run: |_| docs::run(&docs::Args::default()) },
+    Step {
+        name: "api",
+        what: "the control API under a public validator, a fuzzer and a parser of metrics",
+        run: |summary| api::run().map(|skipped| summary.skipped.extend(skipped)),
+    },
     Step { name: "tests", what: "unit, integration and end-to-end tests", run: workspace_tests },
 ];
 

@@ -1,4 +1,4 @@
-//! The load generator behind `cargo xtask bench dispatch` and `cargo xtask bench runtime`.
+//! The load generator behind `cargo xtask bench` with `dispatch`, `runtime` and `control`.
 //!
 //! Starts the real control plane and the real daemon as child processes, drives them over their real APIs, and prints
 //! what it measured next to a limit that it took in the same run, on the same machine, in the same minute. The worker
@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to people")]
 
 mod bare;
+mod control;
 mod error;
 mod latency;
 mod report;
@@ -34,6 +35,9 @@ struct Args {
     /// What is measured.
     #[arg(long, value_enum, default_value = "dispatch")]
     suite: Suite,
+    /// Serves the content of this file and does nothing else: the limit that the control API is compared with.
+    #[arg(long, hide = true)]
+    bare: Option<PathBuf>,
     /// A tenth of the work.
     #[arg(long)]
     quick: bool,
@@ -48,6 +52,8 @@ enum Suite {
     Dispatch,
     /// What the daemon costs while sessions run.
     Runtime,
+    /// Requests to the control API.
+    Control,
 }
 
 /// How much is done.
@@ -65,15 +71,35 @@ struct Load {
     calls: usize,
     /// How long an idle daemon is watched.
     idle: Duration,
+    /// How long the control API is asked, each time.
+    asking: Duration,
 }
 
-const FULL: Load =
-    Load { warm_up: 20, sessions: 200, jobs: 3000, starts: 10, calls: 30, idle: Duration::from_secs(60) };
-const QUICK: Load = Load { warm_up: 5, sessions: 20, jobs: 300, starts: 3, calls: 5, idle: Duration::from_secs(6) };
+const FULL: Load = Load {
+    warm_up: 20,
+    sessions: 200,
+    jobs: 3000,
+    starts: 10,
+    calls: 30,
+    idle: Duration::from_secs(60),
+    asking: Duration::from_secs(3),
+};
+const QUICK: Load = Load {
+    warm_up: 5,
+    sessions: 20,
+    jobs: 300,
+    starts: 3,
+    calls: 5,
+    idle: Duration::from_secs(6),
+    asking: Duration::from_millis(500),
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(body) = &args.bare {
+        return ended(control::bare(body));
+    }
     let mut report = Report::begin();
     let result = measure(&args, &mut report).await;
     if args.json {
@@ -81,6 +107,10 @@ async fn main() -> ExitCode {
     } else {
         report.print_table()
     }
+    ended(result)
+}
+
+fn ended(result: Result<(), BenchError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -97,6 +127,7 @@ async fn measure(args: &Args, report: &mut Report) -> Result<(), BenchError> {
     match args.suite {
         Suite::Dispatch => dispatch(&mut rig, load, report).await,
         Suite::Runtime => runtime::measure(&mut rig, load, report).await,
+        Suite::Control => control::measure(&mut rig, load, report).await,
     }
 }
 

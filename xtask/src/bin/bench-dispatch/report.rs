@@ -32,6 +32,8 @@ struct Limit {
 pub(crate) enum Goal {
     /// At most so many times the limit.
     Times(f64),
+    /// At least so many times the limit.
+    AtLeastTimes(f64),
     /// At most so much.
     AtMost(f64),
     /// At least so much.
@@ -70,6 +72,7 @@ impl Row {
         self.goal = Some(goal);
         self.met = Some(match goal {
             Goal::Times(times) => self.ratio.is_some_and(|ratio| ratio <= times),
+            Goal::AtLeastTimes(times) => self.ratio.is_some_and(|ratio| ratio >= times),
             Goal::AtMost(most) => self.measured <= most,
             Goal::AtLeast(least) => self.measured >= least,
         });
@@ -126,6 +129,7 @@ fn table_line(row: &Row) -> String {
     let ratio = row.ratio.map(|ratio| format!("{ratio:.2}x"));
     let goal = row.goal.map(|goal| match goal {
         Goal::Times(times) => format!("<= {times}x"),
+        Goal::AtLeastTimes(times) => format!(">= {times}x"),
         Goal::AtMost(most) => format!("<= {}", number(most, row.unit)),
         Goal::AtLeast(least) => format!(">= {}", number(least, row.unit)),
     });
