@@ -1,5 +1,4 @@
 //! The built-in root, on a bundle that a published package ships: the tests of `sigstore-verify` itself.
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use rensei_kits::{AllowedIdentity, TrustRoot, Verifier};
 use rensei_proto::control::KitTrust;

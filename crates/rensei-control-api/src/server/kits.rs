@@ -75,7 +75,7 @@ struct SourcePath {
 #[expect(dead_code, reason = "only its schema is used")]
 enum Asked {
     /// Without an action.
-    Kit(KitEnvelope),
+    Kit(Box<KitEnvelope>),
     /// `/verify-signature`.
     Signature(KitSignature),
 }

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// One label.
 type By = [(&'static str, &'static str); 1];
+/// Labels of a series that is told apart by two.
+type ByTwo = [(&'static str, &'static str); 2];
 
 /// All metrics of a host.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ struct Counted {
     ended: Family<By, Counter>,
     duration: Histogram,
     workareas: Family<By, Histogram, fn() -> Histogram>,
-    requests: Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>,
+    requests: Family<ByTwo, Histogram, fn() -> Histogram>,
 }
 
 /// States that are always shown, so that a missing one is no missing series.

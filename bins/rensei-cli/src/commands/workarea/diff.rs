@@ -35,7 +35,7 @@ async fn compared(context: &Context, host: &HostClient, a: &str, b: &str) -> Com
         .ask(async |api| {
             let heard = |entry| {
                 entries.push(entry);
-                if entries.len() % 1000 == 0 {
+                if entries.len().is_multiple_of(1000) {
                     bar.show(&format!("{} paths differ so far", entries.len()), 0, None);
                 }
             };
