@@ -5,11 +5,11 @@
 
 use rensei_control_api::{ControlClient, ControlError, ControlListener, OutputQuery, StatsQuery};
 use rensei_daemon_core::{Daemon, DaemonHandle, Phase};
-use rensei_proto::SessionId;
-use rensei_proto::control::{DrainRequest, EvictPoolRequest, HostState, PostSession, SessionState};
+use rensei_proto::control::{DrainRequest, EvictPoolRequest, HostState, PostSession, SessionState, Workarea};
+use rensei_proto::{Secret, SessionId};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -17,8 +17,12 @@ use tokio::task::JoinHandle;
 /// Far more than any step takes; reached only when something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Leaves its token where the test finds it, as a whole, and runs the session's script.
+const WORKER: &str = "echo $RENSEI_SESSION_TOKEN > .token && mv .token token; eval \"$SCRIPT\"";
+
 struct Host {
     client: ControlClient,
+    root: PathBuf,
     handle: DaemonHandle,
     running: JoinHandle<()>,
 }
@@ -31,7 +35,7 @@ async fn start(root: &Path, repository: &str) -> Host {
     std::fs::write(root.join("daemon.yaml"), yaml).unwrap();
     let listener = ControlListener::bind("127.0.0.1", 0).unwrap();
     let url = listener.url();
-    let command: Vec<OsString> = ["/bin/sh", "-c", "eval \"$SCRIPT\""].map(OsString::from).to_vec();
+    let command: Vec<OsString> = ["/bin/sh", "-c", WORKER].map(OsString::from).to_vec();
     let environment = ["PATH", "HOME"].map(|name| (name.to_owned(), std::env::var(name).unwrap_or_default()));
     let daemon = Daemon::builder(root.to_owned())
         .worker_command(command)
@@ -52,10 +56,24 @@ async fn start(root: &Path, repository: &str) -> Host {
         tokio::join!(served, daemon);
     });
     handle.wait_for_phase(|phase| matches!(phase, Phase::Running)).await;
-    Host { client: ControlClient::new(&url).unwrap(), handle, running }
+    Host { client: ControlClient::new(&url).unwrap(), root: root.to_owned(), handle, running }
 }
 
 impl Host {
+    /// Asks for a workarea as the worker of the session does.
+    async fn workarea(&self, id: &SessionId) -> Result<Workarea, ControlError> {
+        let file = self.root.join("sessions").join(id.as_str()).join("token");
+        let waiting = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(5));
+            while !file.exists() {
+                tick.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+        let token = Secret::from(std::fs::read_to_string(&file).unwrap().trim().to_owned());
+        self.client.clone().bearer(&token).workarea(id).await
+    }
+
     async fn post(&self, id: &str, script: &str) -> Result<SessionId, ControlError> {
         let json = serde_json::json!({"sessionId": id, "repository": "app", "env": {"SCRIPT": script}});
         let post: PostSession = serde_json::from_value(json).unwrap();
@@ -151,14 +169,14 @@ async fn a_worker_gets_its_workarea() {
     std::fs::create_dir(&state).unwrap();
     let host = start(&state, repository.to_str().unwrap()).await;
     let id = host.post("area-1", "sleep 60").await.unwrap();
-    let workarea = host.client.workarea(&id).await.unwrap();
+    let workarea = host.workarea(&id).await.unwrap();
     assert_eq!(std::fs::read_to_string(Path::new(&workarea.path).join("file")).unwrap(), "content");
-    assert_eq!(host.client.workarea(&id).await.unwrap().path, workarea.path);
+    assert_eq!(host.workarea(&id).await.unwrap().path, workarea.path);
     let post =
         serde_json::json!({"sessionId": "area-2", "repository": "app", "ref": "nope", "env": {"SCRIPT": "sleep 60"}});
     let post: PostSession = serde_json::from_value(post).unwrap();
     let other = host.client.post_session(&post).await.unwrap().session_id;
-    let error = host.client.workarea(&other).await.unwrap_err();
+    let error = host.workarea(&other).await.unwrap_err();
     let text = error.to_string();
     assert!(
         error.http_status() == Some(422) && text.contains(": ") && text.contains("nope"),
@@ -169,7 +187,7 @@ async fn a_worker_gets_its_workarea() {
     host.stop().await;
 }
 
-fn make_repository(dir: &Path) -> std::path::PathBuf {
+fn make_repository(dir: &Path) -> PathBuf {
     let repository = dir.join("repository");
     std::fs::create_dir(&repository).unwrap();
     std::fs::write(repository.join("file"), "content").unwrap();
@@ -180,12 +198,12 @@ fn make_repository(dir: &Path) -> std::path::PathBuf {
 }
 
 /// Runs a session that has a workarea to its end.
-async fn run_with_workarea(host: &Host, dir: &Path, id: &str, exit: u8) -> rensei_proto::control::Workarea {
+async fn run_with_workarea(host: &Host, dir: &Path, id: &str, exit: u8) -> Workarea {
     let gate = dir.join(id);
     assert!(std::process::Command::new("mkfifo").arg(&gate).status().unwrap().success());
     let script = format!("read line < '{}'; exit {exit}", gate.display());
     let id = host.post(id, &script).await.unwrap();
-    let workarea = host.client.workarea(&id).await.unwrap();
+    let workarea = host.workarea(&id).await.unwrap();
     std::fs::write(Path::new(&workarea.path).join("left"), "behind").unwrap();
     std::fs::write(gate, "go\n").unwrap();
     let gone = async {
