@@ -20,6 +20,7 @@ pub(crate) use turns::{Turn, Turns};
 
 use crate::allowlist::Allowlist;
 use crate::config::ConfigWriter;
+use crate::lanes::acks::Acks;
 use crate::link::Link;
 use rensei_proto::control::{Organization, Registration};
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub(crate) struct Org {
     leaving: watch::Sender<bool>,
     /// Counts up with every turn that anybody takes to ask for work.
     last_turn: AtomicU64,
+    /// Outcomes that its control plane has not heard of yet.
+    pub(crate) acks: Acks,
 }
 
 /// How the host reaches a control plane.

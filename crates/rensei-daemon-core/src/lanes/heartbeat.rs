@@ -8,15 +8,11 @@ use crate::lifecycle::Phase;
 use crate::link::{Link, MAX_DELAY, backoff, patience};
 use crate::org::{Org, OrgName};
 use rensei_platform_client::ClientError;
-use rensei_proto::platform::{
-    HeartbeatRequest, HeartbeatResponse, HostActivity, HostStatus, MutationFailure, PendingMutation,
-};
+use rensei_proto::platform::{HeartbeatRequest, HeartbeatResponse, HostActivity, HostStatus, PendingMutation};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Mutations that are applied from one answer. Their acknowledgements must fit into one beat.
-const MAX_MUTATIONS: usize = 256;
 /// Longest text of a mutation that is repeated in a beat, in bytes.
 pub(super) const MAX_TEXT: usize = 256;
 
@@ -39,14 +35,11 @@ pub(crate) struct HeartbeatLane {
     pulse: Arc<watch::Sender<Pulse>>,
     /// Identity and digest of the allowlist that the control plane has confirmed.
     transmitted: (u64, String),
-    applied: Vec<String>,
-    failures: Vec<MutationFailure>,
 }
 
 impl HeartbeatLane {
     pub(crate) fn new(host: Arc<Host>, org: Arc<Org>, link: Arc<Link>, pulse: Arc<watch::Sender<Pulse>>) -> Self {
-        let (applied, failures) = (Vec::new(), Vec::new());
-        Self { host, org, link, pulse, transmitted: Default::default(), applied, failures }
+        Self { host, org, link, pulse, transmitted: Default::default() }
     }
 
     /// Connects, then beats until dropped.
@@ -126,6 +119,7 @@ impl HeartbeatLane {
         let phase = self.host.lifecycle.phase();
         let max = self.host.serving.max_sessions();
         let busy = held.active >= max;
+        let (applied_mutations, mutation_failures) = self.org.acks.outcomes();
         HeartbeatRequest {
             active_count: Some(i64::try_from(held.active).unwrap_or(i64::MAX)),
             active_sessions: None,
@@ -139,19 +133,16 @@ impl HeartbeatLane {
             // A registration tells the list of the start, which may be an old one, also under the same worker id.
             allowlist: (self.transmitted.0 != identity || self.transmitted.1 != digest).then_some(entries),
             allowlist_hash: digest,
-            applied_mutations: self.applied.clone(),
-            mutation_failures: self.failures.clone(),
+            applied_mutations,
+            mutation_failures,
             sessions: Some(held.sessions),
             resumed: !self.pulse.borrow().resumed,
         }
     }
 
-    /// Only what this beat carried is confirmed by its answer.
     async fn confirmed(&mut self, identity: u64, request: &HeartbeatRequest, answer: &HeartbeatResponse) {
         self.link.note_heartbeat(&answer.server_time);
         self.transmitted = (identity, request.allowlist_hash.clone());
-        self.applied.retain(|id| !request.applied_mutations.contains(id));
-        self.failures.retain(|failure| !request.mutation_failures.contains(failure));
         let suspension = answer.host_status.as_ref().filter(|status| suspends(status)).map(described);
         let suspended = suspension.is_some();
         self.link.note_suspended(suspension);
@@ -161,25 +152,9 @@ impl HeartbeatLane {
             *pulse = next;
             changed
         });
-        // What is left over is offered again.
-        for mutation in answer.pending_mutations.iter().take(MAX_MUTATIONS) {
-            self.apply(mutation).await;
-        }
-    }
-
-    async fn apply(&mut self, mutation: &PendingMutation) {
-        if mutation.id.len() > MAX_TEXT {
-            tracing::warn!("a mutation with an id of {} bytes is left out", mutation.id.len());
-            return;
-        }
-        if self.applied.contains(&mutation.id) || self.failures.iter().any(|f| f.id == mutation.id) {
-            return;
-        }
-        let outcome = mutation::apply(&self.host, &self.org, mutation).await;
-        match outcome {
-            Ok(()) => self.applied.push(mutation.id.clone()),
-            Err(error) => self.failures.push(MutationFailure { id: mutation.id.clone(), error }),
-        }
+        let (host, org) = (&self.host, &self.org);
+        let perform = |mutation: PendingMutation| async move { mutation::apply(host, org, &mutation).await };
+        org.acks.answered(request, answer, perform).await;
     }
 }
 

@@ -5,6 +5,7 @@ use crate::allowlist::Allowlist;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigWriter, Orchestrator};
 use crate::credentials::CredentialCache;
+use crate::lanes::acks::Acks;
 use crate::link::{Link, LinkParts, Profile};
 use crate::serving::Serving;
 use rensei_platform_client::{ClientError, PlatformClient};
@@ -77,6 +78,7 @@ impl Connector {
             occupancy: Notify::new(),
             leaving: watch::Sender::new(false),
             last_turn: AtomicU64::new(0),
+            acks: Acks::default(),
         }
     }
 
