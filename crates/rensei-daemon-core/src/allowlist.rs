@@ -121,6 +121,9 @@ pub(crate) fn digest(entries: &[AllowlistEntry]) -> String {
 }
 
 #[cfg(test)]
+mod spellings;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
