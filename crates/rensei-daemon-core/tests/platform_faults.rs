@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 /// Hosts that are tried at a time.
 const PARALLEL: usize = 24;
 /// All refusals of the wire description, and those that proxies add.
-const REFUSALS: [u16; 17] = [301, 302, 400, 401, 403, 404, 405, 409, 410, 413, 422, 429, 500, 502, 503, 504, 308];
+const REFUSALS: [u16; 22] =
+    [301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 408, 409, 410, 413, 422, 429, 500, 501, 502, 503, 504, 505];
 const SUCCESSES: [u16; 3] = [200, 201, 204];
 
 /// Bodies of refusals: what a control plane says, what proxies say, and what nobody should.
