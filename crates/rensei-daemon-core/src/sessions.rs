@@ -261,6 +261,14 @@ impl Sessions {
         }
     }
 
+    /// The control plane of `org` named a claim that has lapsed. A later claim of the same session stays.
+    pub(crate) fn claim_lapsed(&self, org: &Org, id: &SessionId, attempt: u64) {
+        self.with_table(|table| {
+            let lapsed = |entry: &&table::Entry| entry.origin.is_of(org) && entry.detail.attempt == Some(attempt);
+            table.entry(id).filter(lapsed).is_some_and(|entry| entry.request_stop(StopCause::LeaseLost))
+        });
+    }
+
     /// Whether the session came from `org`. What another organisation, or somebody on this machine, calls by the same
     /// id is none of its business.
     fn is_of(&self, org: &Org, id: &SessionId) -> bool {

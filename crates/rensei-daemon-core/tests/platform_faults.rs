@@ -309,6 +309,30 @@ async fn a_session_that_was_given_to_somebody_else_is_stopped() {
 }
 
 #[tokio::test]
+async fn a_session_that_was_lost_in_a_partition_is_stopped_by_the_next_beat() {
+    let platform = FakePlatform::start().await;
+    platform.cadence(30, 10);
+    let host = TempState::new(&platform).start().await;
+    // Neither this worker nor its host says anything of the session by itself: only beats do.
+    platform.enqueue(&WorkItem::new("moved").attempt(2).script("exec sleep 300"));
+    platform.reported("moved", "running").await;
+    let lost = |attempt| {
+        let lost = format!(r#"{{"acknowledged":true,"lostSessions":[7,{{"sessionId":"moved","attempt":{attempt}}}]}}"#);
+        Answer::json(200, lost)
+    };
+    platform.fault(Call::Heartbeat, lost("1"));
+    platform.fault(Call::Heartbeat, lost("null"));
+    platform.until_more(Call::Heartbeat, 4).await;
+    assert_eq!(host.view("moved").unwrap().state, SessionState::Running, "another claim is meant");
+    platform.fault(Call::Heartbeat, lost("2"));
+    assert_eq!(host.ended("moved").await.state, SessionState::Terminated);
+    host.until(|host| host.view("moved").filter(|view| view.reported)).await;
+    assert!(platform.ends().is_empty());
+    works(&platform, &host).await;
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn a_result_from_before_a_partition_is_fenced_off_after_it() {
     let platform = FakePlatform::start().await;
     let host = TempState::new(&platform).start().await;

@@ -8,6 +8,7 @@ use crate::lifecycle::Phase;
 use crate::link::{Link, MAX_DELAY, backoff, patience};
 use crate::org::{Org, OrgName};
 use rensei_platform_client::ClientError;
+use rensei_proto::SessionId;
 use rensei_proto::platform::{HeartbeatRequest, HeartbeatResponse, HostActivity, HostStatus, PendingMutation};
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,6 +154,11 @@ impl HeartbeatLane {
             changed
         });
         let (host, org) = (&self.host, &self.org);
+        for lost in &answer.lost_sessions {
+            if let (Ok(id), Some(attempt)) = (SessionId::parse(&lost.session_id), lost.attempt) {
+                host.sessions.claim_lapsed(org, &id, attempt);
+            }
+        }
         let perform = |mutation: PendingMutation| async move { mutation::apply(host, org, &mutation).await };
         org.acks.answered(request, answer, perform).await;
     }

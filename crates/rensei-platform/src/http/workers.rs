@@ -162,6 +162,7 @@ impl App {
                 candidate_pool_ids: Vec::new(),
             }),
             pending_mutations: answer.kills.into_iter().map(kill_mutation).collect(),
+            lost_sessions: answer.lost,
         }
     }
 }

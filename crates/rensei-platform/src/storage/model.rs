@@ -310,6 +310,8 @@ pub(crate) struct BeatAnswer {
     pub(crate) pending: u64,
     /// Its sessions that should end.
     pub(crate) kills: Vec<Kill>,
+    /// What it listed and has no claim to any more.
+    pub(crate) lost: Vec<HeldSession>,
 }
 
 /// A session that should end.

@@ -259,6 +259,30 @@ async fn an_unaccepted_claim_returns_in_its_old_place_and_the_old_owner_is_fence
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_comes_back_hears_which_of_its_sessions_it_has_lost() {
+    let server = Server::start().await;
+    let (slow, quick) = (server.worker("m1", 1).await, server.worker("m2", 1).await);
+    let lost = server.create(json!({})).await;
+    assert_eq!(slow.take().await, (lost.clone(), 1));
+    slow.status(&lost, "running", Some(1)).await.expect(200);
+    let held = |attempt: Option<u64>| json!({ "sessionId": lost, "attempt": attempt });
+    let beat = async |sessions: Vec<serde_json::Value>| {
+        let answer = slow.beat(json!({ "sessions": sessions })).await.expect(200);
+        answer.get("lostSessions").cloned()
+    };
+    assert_eq!(beat(vec![held(Some(1)), json!({ "sessionId": "of nobody", "attempt": 1 })]).await, None);
+    server.clock.advance(LEASE);
+    server.until_status(&lost, "pending").await;
+    assert_eq!(beat(vec![held(Some(1))]).await, Some(json!([held(Some(1))])), "queued again");
+    assert_eq!(beat(vec![held(None)]).await, None, "nothing is known of its claim");
+    assert_eq!(quick.take().await, (lost.clone(), 2));
+    assert_eq!(beat(vec![held(Some(1)), held(Some(2))]).await, Some(json!([held(Some(1))])), "the new claim is none");
+    quick.status(&lost, "completed", Some(2)).await.expect(200);
+    assert_eq!(beat(vec![held(Some(1))]).await, Some(json!([held(Some(1))])), "over, and not by this host");
+    assert_eq!(quick.beat(json!({ "sessions": [held(Some(2))] })).await.expect(200).get("lostSessions"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn leases_end_without_renewal_and_three_losses_fail_the_session() {
     let server = Server::start().await;
     let worker = server.worker("m", 1).await;

@@ -99,6 +99,10 @@ pub struct HeartbeatResponse {
     /// out, so that it does not cost its neighbours.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
     pub pending_mutations: Vec<PendingMutation>,
+    /// What the beat listed, and what the host has no claim to any more: it was queued again, or given to another one.
+    /// *Extension.*
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
+    pub lost_sessions: Vec<HeldSession>,
 }
 
 /// What the control plane thinks of a host.

@@ -6,6 +6,7 @@ use super::{SqliteStorage, StorageError};
 use crate::runner::Runner;
 use crate::storage::release::Cause;
 use crate::storage::{Beat, BeatAnswer, Kill, NewWorker, Scope, Worker};
+use rensei_proto::platform::HeldSession;
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Error, Row as _};
@@ -105,15 +106,17 @@ async fn take_beat(
     (beat, now, lease_until): (Beat, i64, i64),
 ) -> Result<Option<(BeatAnswer, Vec<Ended>)>, Error> {
     let Some(row) = note_beat(connection, worker, &beat, now).await? else { return Ok(None) };
-    let mut released = Vec::new();
+    let (mut released, mut lost) = (Vec::new(), Vec::new());
     if let Some(sessions) = &beat.held {
         let listed = json!(sessions).to_string();
         renew_listed(connection, worker, &listed, lease_until).await?;
         if beat.resumed {
             released = release_unlisted(connection, worker, &listed, now).await?;
         }
+        lost = lost_of(connection, &row, &listed).await?;
     }
-    let answer = BeatAnswer { pending: pending(connection, &row).await?, kills: kills(connection, worker).await? };
+    let (pending, kills) = (pending(connection, &row).await?, kills(connection, worker).await?);
+    let answer = BeatAnswer { pending, kills, lost };
     Ok(Some((answer, released)))
 }
 
@@ -185,6 +188,32 @@ async fn release_unlisted(
         released.push(leases::let_go(connection, held(row)?, &Cause::HostRestarted, now).await?);
     }
     Ok(released)
+}
+
+/// What is listed under a claim that has lapsed. A later claim has a higher number; until there is one the session is
+/// pending under the old number. One that has ended under its own number may just be winding up.
+async fn lost_of(
+    connection: &mut SqliteConnection,
+    worker: &SqliteRow,
+    listed: &str,
+) -> Result<Vec<HeldSession>, Error> {
+    let at = place(worker)?;
+    let rows = sqlx::query(
+        "SELECT s.id, l.value ->> 'attempt' AS listed
+         FROM json_each(?1) l JOIN sessions s ON s.id = l.value ->> 'sessionId'
+         WHERE s.org_id = ?2 AND (?3 = '' OR s.project_id = ?3)
+               AND (s.attempt > listed OR (s.attempt = listed AND s.status = 'pending'))",
+    )
+    .bind(listed)
+    .bind(at.org)
+    .bind(at.project)
+    .fetch_all(connection)
+    .await?;
+    let read = |row: &SqliteRow| {
+        let listed: i64 = row.try_get("listed")?;
+        Ok(HeldSession { session_id: row.try_get("id")?, attempt: u64::try_from(listed).ok() })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Sessions waiting in the worker's lane.
