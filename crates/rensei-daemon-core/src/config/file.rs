@@ -115,7 +115,7 @@ impl ConfigFile {
 
 fn read(path: &Path) -> Result<Option<String>, EditError> {
     let read = load::read(path).map_err(|source| EditError::Unreadable { path: path.to_owned(), source })?;
-    Ok(read.map(|(text, _mode)| text))
+    Ok(read.map(|(text, _access)| text))
 }
 
 /// Waits for the other writers. The lock is the kernel's, so it ends with the process, however that ends; the empty

@@ -62,11 +62,11 @@ pub fn load(path: &Path, env: &BTreeMap<String, String>, defaults: &Defaults) ->
 /// # Errors
 /// As [`load`].
 pub fn inspect(path: &Path, env: &BTreeMap<String, String>, defaults: &Defaults) -> Result<Loaded, ConfigError> {
-    let Some((text, mode)) = read(path)? else {
+    let Some((text, access)) = read(path)? else {
         return Ok(Loaded { config: resolve::without_file(env, defaults), warnings: Vec::new() });
     };
     let mut loaded = parse(path, &text, env, defaults)?;
-    loaded.warnings.extend(exposed(path, mode, &loaded.config));
+    loaded.warnings.extend(exposed(path, access, &loaded.config));
     Ok(loaded)
 }
 
@@ -88,11 +88,20 @@ pub(super) fn parse(
     resolve::resolve(raw.unwrap_or_default(), resolve::Source { path, text, env, defaults })
 }
 
-/// Content and permission bits; none without a file.
+/// Who may do what with a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Access {
+    owner: u32,
+    mode: u32,
+    /// Who this process acts as.
+    me: u32,
+}
+
+/// Content, and who has access to it; none without a file.
 ///
 /// # Errors
 /// [`ConfigError::Read`] and [`ConfigError::TooLarge`].
-pub(super) fn read(path: &Path) -> Result<Option<(String, u32)>, ConfigError> {
+pub(super) fn read(path: &Path) -> Result<Option<(String, Access)>, ConfigError> {
     let failed = |source| ConfigError::Read { path: path.to_owned(), source };
     let file = match fs::File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -108,7 +117,8 @@ pub(super) fn read(path: &Path) -> Result<Option<(String, u32)>, ConfigError> {
     if text.len() as u64 > MAX_BYTES {
         return Err(ConfigError::TooLarge { path: path.to_owned() });
     }
-    Ok(Some((text, meta.mode())))
+    let me = rustix::process::geteuid().as_raw();
+    Ok(Some((text, Access { owner: meta.uid(), mode: meta.mode(), me })))
 }
 
 /// Reads any value out of YAML.
@@ -143,15 +153,22 @@ pub(super) fn blank(text: &str) -> bool {
 }
 
 /// A file that others can change decides what runs here; one that others can read gives the token away.
-pub(super) fn exposed(path: &Path, mode: u32, config: &Config) -> Option<ConfigWarning> {
+pub(super) fn exposed(path: &Path, access: Access, config: &Config) -> Option<ConfigWarning> {
+    let Access { owner, mode, me } = access;
+    let file = shell_word(&path.to_string_lossy());
+    let warning = |message: &str, hint| Some(ConfigWarning { key: String::new(), message: message.to_owned(), hint });
+    // What root owns is as safe as the machine is.
+    if owner != me && owner != 0 {
+        let message = "the configuration belongs to another user, who can change it, and with it what runs here";
+        return warning(message, format!("sudo chown {me} {file} && sudo chmod 600 {file}"));
+    }
     let literal = config.orchestrator.as_ref().is_some_and(|o| o.token_source == TokenSource::File);
     let message = match (mode & 0o022 != 0, mode & 0o044 != 0 && literal) {
         (true, _) => "other users can change the configuration, and with it what runs here",
         (false, true) => "other users can read the configuration, and it holds a registration token",
         (false, false) => return None,
     };
-    let hint = format!("chmod 600 {}", shell_word(&path.to_string_lossy()));
-    Some(ConfigWarning { key: String::new(), message: message.to_owned(), hint })
+    warning(message, format!("chmod 600 {file}"))
 }
 
 /// `text` as one word of a shell command.

@@ -206,7 +206,7 @@ impl Shared {
         let path = self.path.clone();
         match load::read(&path) {
             Err(source) => Err(EditError::Unreadable { path, source }),
-            Ok(Some((text, _mode))) if !load::blank(&text) => Ok(()),
+            Ok(Some((text, _access))) if !load::blank(&text) => Ok(()),
             Ok(_) => Err(EditError::ChangedMeanwhile { path }),
         }
     }
@@ -214,7 +214,7 @@ impl Shared {
     /// Reads the file and remembers what is new about it.
     fn look(&self) {
         let mut known = self.known();
-        let (text, mode) = match load::read(&self.path) {
+        let (text, access) = match load::read(&self.path) {
             Ok(Some(read)) => read,
             Ok(None) => return known.complain(&self.path, "the configuration is gone"),
             Err(error) => return known.complain(&self.path, &chain(&error)),
@@ -229,7 +229,7 @@ impl Shared {
                 known.complain(&self.path, "the configuration is empty");
             }
             Ok(loaded) => {
-                for warning in loaded.warnings.iter().chain(&load::exposed(&self.path, mode, &loaded.config)) {
+                for warning in loaded.warnings.iter().chain(&load::exposed(&self.path, access, &loaded.config)) {
                     tracing::warn!(path = %self.path.display(), key = warning.key, hint = warning.hint, "{}", warning.message);
                 }
                 known.accept(text, loaded.config);

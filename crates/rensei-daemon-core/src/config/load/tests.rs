@@ -113,6 +113,22 @@ fn config_file_modes_that_give_things_away() {
 }
 
 #[test]
+fn a_config_file_of_another_user_is_warned_of() {
+    let config = Config::default();
+    let warning = |owner, me, mode| exposed(Path::new("/etc/my daemon.yaml"), Access { owner, mode, me }, &config);
+    for (owner, me) in [(1000, 1000), (0, 1000), (0, 0)] {
+        assert_eq!(warning(owner, me, 0o600), None, "{owner} is trusted by {me}");
+        assert!(warning(owner, me, 0o602).unwrap().message.contains("other users can change"));
+    }
+    for me in [0, 1001] {
+        let foreign = warning(1000, me, 0o600).unwrap();
+        assert!(foreign.message.contains("belongs to another user"), "{foreign:?}");
+        let file = "'/etc/my daemon.yaml'";
+        assert_eq!(foreign.hint, format!("sudo chown {me} {file} && sudo chmod 600 {file}"));
+    }
+}
+
+#[test]
 fn config_errors_name_place_key_and_what_is_allowed() {
     let cases = [
         ("machine: [", &["daemon.yaml:"][..]),
