@@ -4,10 +4,11 @@ use crate::base_url::BaseUrl;
 use crate::body::{self, MAX_BODY, ReadError};
 use crate::error::ClientError;
 use crate::operation::Operation;
+use crate::options::ClientOptions;
 use crate::{retry_after, tls};
 use rensei_proto::{ErrorBody, Secret};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Method, Response, redirect};
+use reqwest::{Method, Proxy, Response, redirect};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -88,9 +89,9 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(crate) fn new(base_url: &str, user_agent: &str, timeouts: Timeouts) -> Result<Self, ClientError> {
-        let base = BaseUrl::parse(base_url)?;
-        let tls = tls::client_config().map_err(|error| ClientError::Setup(Box::new(error)))?;
+    pub(crate) fn new(base_url: &str, user_agent: &str, options: &ClientOptions) -> Result<Self, ClientError> {
+        let (base, timeouts) = (BaseUrl::parse(base_url)?, options.timeouts);
+        let tls = tls::client_config(&options.root_certificates).map_err(ClientError::Setup)?;
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(user_agent)
@@ -99,10 +100,13 @@ impl Http {
             .connect_timeout(timeouts.connect)
             .pool_idle_timeout(POOL_IDLE)
             .tcp_nodelay(true);
-        if base.is_loopback() {
+        let setup = |error: reqwest::Error| ClientError::Setup(Box::new(error));
+        if let Some(proxy) = &options.proxy {
+            builder = builder.proxy(Proxy::all(proxy).map_err(setup)?);
+        } else if base.is_loopback() {
             builder = builder.no_proxy();
         }
-        let client = builder.build().map_err(|error| ClientError::Setup(Box::new(error)))?;
+        let client = builder.build().map_err(setup)?;
         Ok(Self { client, base, timeouts })
     }
 

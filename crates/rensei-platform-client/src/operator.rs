@@ -4,6 +4,7 @@ use crate::body::decode;
 use crate::error::ClientError;
 use crate::http::{Call, Http, Timeouts};
 use crate::operation::Operation;
+use crate::options::ClientOptions;
 use rensei_proto::operator::{ActivityPage, CancelSession, CreateSession, Session, SessionList};
 use rensei_proto::{Secret, SessionStatus};
 use serde::de::DeserializeOwned;
@@ -43,7 +44,8 @@ impl OperatorClient {
     /// # Errors
     /// As [`OperatorClient::new`].
     pub fn with_timeouts(base_url: &str, api_key: Secret, timeouts: Timeouts) -> Result<Self, ClientError> {
-        Ok(Self { http: Http::new(base_url, USER_AGENT, timeouts)?, api_key })
+        let options = ClientOptions { timeouts, ..ClientOptions::default() };
+        Ok(Self { http: Http::new(base_url, USER_AGENT, &options)?, api_key })
     }
 
     /// Queues a session.

@@ -1,16 +1,22 @@
-//! TLS by rustls with ring, trusting what the platform trusts.
+//! TLS by rustls with ring, trusting what the platform trusts, and whom the caller adds.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use std::sync::{Arc, OnceLock};
 
 /// A client configuration that installs nothing process-wide and reads no certificate before the first handshake.
-pub(crate) fn client_config() -> Result<ClientConfig, Error> {
+/// `pem` are the caller's authorities.
+pub(crate) fn client_config(pem: &[u8]) -> Result<ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
+    let roots = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>()?;
+    if roots.is_empty() && !pem.is_empty() {
+        return Err("there is no certificate among the root certificates".into());
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = LazyVerifier { provider: Arc::clone(&provider), platform: OnceLock::new() };
+    let verifier = LazyVerifier { provider: Arc::clone(&provider), roots, platform: OnceLock::new() };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -24,12 +30,14 @@ pub(crate) fn client_config() -> Result<ClientConfig, Error> {
 #[derive(Debug)]
 struct LazyVerifier {
     provider: Arc<CryptoProvider>,
+    roots: Vec<CertificateDer<'static>>,
     platform: OnceLock<Result<Verifier, Error>>,
 }
 
 impl LazyVerifier {
     fn platform(&self) -> Result<&Verifier, Error> {
-        self.platform.get_or_init(|| Verifier::new(Arc::clone(&self.provider))).as_ref().map_err(Clone::clone)
+        let make = || Verifier::new_with_extra_roots(self.roots.iter().cloned(), Arc::clone(&self.provider));
+        self.platform.get_or_init(make).as_ref().map_err(Clone::clone)
     }
 }
 

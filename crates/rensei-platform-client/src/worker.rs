@@ -4,6 +4,7 @@ use crate::body::decode;
 use crate::error::ClientError;
 use crate::http::{Http, Timeouts};
 use crate::operation::Operation;
+use crate::options::ClientOptions;
 use rensei_proto::platform::{
     ActivityRequest, ClaimRequest, ClaimResponse, CompletionRequest, HeartbeatRequest, HeartbeatResponse,
     LockRefreshRequest, LockRefreshResponse, NackRequest, PollResponse, RegisterRequest, RegisterResponse,
@@ -41,7 +42,15 @@ impl PlatformClient {
     /// # Errors
     /// As [`PlatformClient::new`].
     pub fn with_timeouts(base_url: &str, timeouts: Timeouts) -> Result<Self, ClientError> {
-        Ok(Self { http: Http::new(base_url, USER_AGENT, timeouts)? })
+        Self::with_options(base_url, &ClientOptions { timeouts, ..ClientOptions::default() })
+    }
+
+    /// Like [`PlatformClient::new`], with other options.
+    ///
+    /// # Errors
+    /// As [`PlatformClient::new`]; [`ClientError::Setup`] also when the options are unusable.
+    pub fn with_options(base_url: &str, options: &ClientOptions) -> Result<Self, ClientError> {
+        Ok(Self { http: Http::new(base_url, USER_AGENT, options)? })
     }
 
     /// Registers this host. `token` is the registration token. The answer always has a worker id; its runtime token
