@@ -1,9 +1,13 @@
 //! Putting a daemon together. Everything that can fail for configuration reasons fails here.
 
+mod error;
+
+pub use error::BuildError;
+
 use crate::admissions::Counted;
 use crate::capabilities;
 use crate::clock::{Clock, Suspended, SystemClock};
-use crate::config::{self, Config, ConfigError, ConfigWriter, Defaults};
+use crate::config::{self, Config, ConfigWriter, Defaults};
 use crate::control_token;
 use crate::daemon::Daemon;
 use crate::events::EventBus;
@@ -17,10 +21,11 @@ use crate::providers::{ProviderRegistry, Providers};
 use crate::routing::Routing;
 use crate::serving::Serving;
 use crate::sessions::{EnvironmentParts, Feed, OutputSink, SessionParts, Sessions, holds, pool_settings};
-use crate::state::{StateDir, StateError, StateLock};
+use crate::state::{StateDir, StateLock};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
-use rensei_platform_client::ClientError;
+use crate::workarea_provider::WorkareaProvider;
+use rensei_platform_client::ClientOptions;
 use rensei_proto::platform::RegisterRequest;
 use rensei_proto::{Secret, SessionSpec};
 use rensei_workarea::{Archives, GitEnvironment, WorkareaManager};
@@ -35,38 +40,6 @@ use tokio::time::Instant;
 /// Dispatch lane that this daemon serves.
 const RUNTIME: &str = "go";
 
-/// Why a daemon cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The state directory is unusable or taken.
-    #[error("failed to open the state directory")]
-    State(#[source] StateError),
-    /// The configuration is wrong.
-    #[error("failed to load the configuration")]
-    Config(#[source] ConfigError),
-    /// The control plane's URL is wrong.
-    #[error("failed to use `orchestrator.url`")]
-    Orchestrator(#[source] ClientError),
-    /// `control.auth: token` without a token.
-    #[error("failed to keep the token of the control API")]
-    ControlToken(#[source] std::io::Error),
-}
-
-impl BuildError {
-    /// The next step for a person.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::State(error) => Some(error.hint()),
-            Self::Config(error) => Some(error.hint()),
-            Self::Orchestrator(error) => error.hint(),
-            Self::ControlToken(_) => {
-                Some("make the file `control-token` in the state directory yours, or remove it".to_owned())
-            }
-        }
-    }
-}
-
 /// Collects what a daemon is made of. Reads no environment of its own: see [`DaemonBuilder::environment`].
 #[derive(Debug)]
 pub struct DaemonBuilder {
@@ -79,6 +52,8 @@ pub struct DaemonBuilder {
     pre_spawn: Option<PreSpawnHook>,
     providers: Providers,
     feed: Feed,
+    workareas: Option<Arc<dyn WorkareaProvider>>,
+    client: ClientOptions,
     version: String,
     defaults: Defaults,
     clock: Arc<dyn Clock>,
@@ -98,6 +73,8 @@ impl DaemonBuilder {
             pre_spawn: None,
             providers: Providers::default(),
             feed: Feed::default(),
+            workareas: None,
+            client: ClientOptions::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             defaults: Defaults { hostname: String::new(), cpus: 1 },
             clock: Arc::new(SystemClock),
@@ -167,6 +144,21 @@ impl DaemonBuilder {
         self
     }
 
+    /// Hands directories to sessions and takes them back. Default: git checkouts below the state directory.
+    #[must_use]
+    pub fn workarea_provider(mut self, provider: impl WorkareaProvider) -> Self {
+        self.workareas = Some(Arc::new(provider));
+        self
+    }
+
+    /// How control planes are reached; default: with certificates and proxy of the system. Workers are given the address
+    /// of the control plane only, and reach it by their own means.
+    #[must_use]
+    pub fn client_options(mut self, options: ClientOptions) -> Self {
+        self.client = options;
+        self
+    }
+
     /// Version that the daemon shows; default: that of this crate.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
@@ -204,8 +196,10 @@ impl DaemonBuilder {
         let orgs = Arc::new(Orgs::new(connector, &file, &config).map_err(BuildError::Orchestrator)?);
         let files = OrgFiles::beside(file.path(), &self.environment, &self.defaults);
         files.take_in(&orgs);
-        let git = GitEnvironment::new(git_environment(&self.environment, &orgs.secrets()));
-        let workareas = WorkareaManager::new(state.root(), git);
+        let workareas = self.workareas.clone().unwrap_or_else(|| {
+            let git = GitEnvironment::new(git_environment(&self.environment, &orgs.secrets()));
+            Arc::new(WorkareaManager::new(state.root(), git))
+        });
         workareas.configure(pool_settings(&config));
         let wants_token = config.control.auth == ControlAuth::Token;
         let control_token = wants_token.then(|| control_token::load_or_mint(state.root())).transpose();
@@ -227,6 +221,7 @@ impl DaemonBuilder {
             serving: Arc::clone(serving),
             jwt_path: self.jwt_path.clone().unwrap_or_else(|| state.root().join("daemon.jwt")),
             clock: Arc::clone(&self.clock),
+            client: self.client.clone(),
             off: self.stub_forced(),
         })
     }
@@ -262,7 +257,7 @@ pub struct PreparedDaemon {
     serving: Arc<Serving>,
     orgs: Arc<Orgs>,
     files: OrgFiles,
-    workareas: WorkareaManager,
+    workareas: Arc<dyn WorkareaProvider>,
     control_token: Option<Secret>,
 }
 

@@ -48,6 +48,7 @@ mod sessions;
 mod state;
 mod supervisor;
 mod tasks;
+mod workarea_provider;
 mod workareas;
 
 pub use accept::AcceptError;
@@ -62,6 +63,10 @@ pub use lifecycle::{Phase, TransitionError};
 pub use overview::CapacityError;
 pub use providers::{LocalRuntime, LocalRuntimes, ProviderRegistry};
 pub use rensei_kits::{KitError, Registry as KitRegistry};
-pub use rensei_workarea::{ArchiveError, Archives};
+pub use rensei_platform_client::{ClientOptions, Timeouts};
+pub use rensei_workarea::{
+    AcquireRequest, ArchiveError, Archives, PoolSettings, ReleaseMode, WorkareaError, WorkareaManager,
+};
 pub use sessions::{Caller, OutputLine, OutputSink};
 pub use state::StateError;
+pub use workarea_provider::{WorkareaFuture, WorkareaProvider};

@@ -39,10 +39,11 @@ use crate::serving::Serving;
 use crate::state::StateDir;
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
+use crate::workarea_provider::WorkareaProvider;
 use rensei_proto::control::{SessionHandle, SessionView, StopResponse};
 use rensei_proto::platform::HeldSession;
 use rensei_proto::{SessionDetail, SessionId};
-use rensei_workarea::{Archives, WorkareaManager};
+use rensei_workarea::Archives;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,7 +67,7 @@ pub(crate) struct SessionParts {
     pub(crate) routing: Arc<Routing>,
     pub(crate) providers: Providers,
     pub(crate) state: StateDir,
-    pub(crate) workareas: WorkareaManager,
+    pub(crate) workareas: Arc<dyn WorkareaProvider>,
     pub(crate) archives: Archives,
     /// What is done with workareas.
     pub(crate) workarea_policy: crate::config::Workarea,

@@ -1,5 +1,7 @@
 //! The examples run.
 
+#[path = "../examples/custom_pool.rs"]
+mod custom_pool;
 #[path = "../examples/custom_worker.rs"]
 mod custom_worker;
 #[path = "../examples/events.rs"]
@@ -20,4 +22,9 @@ fn events_example() {
 #[test]
 fn custom_worker_example() {
     custom_worker::main().unwrap();
+}
+
+#[test]
+fn custom_pool_example() {
+    custom_pool::main().unwrap();
 }

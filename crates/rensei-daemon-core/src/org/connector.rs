@@ -8,7 +8,7 @@ use crate::credentials::CredentialCache;
 use crate::lanes::acks::Acks;
 use crate::link::{Link, LinkParts, Profile};
 use crate::serving::Serving;
-use rensei_platform_client::{ClientError, PlatformClient};
+use rensei_platform_client::{ClientError, ClientOptions, PlatformClient};
 use rensei_proto::Secret;
 use rensei_proto::control::{Registration, RegistrationState};
 use rensei_proto::platform::RegisterRequest;
@@ -29,6 +29,7 @@ pub(crate) struct Connector {
     /// Cache of the main organisation's identity. Those of others are beside it.
     pub(crate) jwt_path: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) client: ClientOptions,
     /// Registration is switched off by the environment.
     pub(crate) off: bool,
 }
@@ -84,7 +85,7 @@ impl Connector {
 
     fn link(&self, name: &OrgName, url: &str, token: Secret, allowlist: &Arc<Allowlist>) -> Result<Link, ClientError> {
         Ok(Link::new(LinkParts {
-            client: PlatformClient::new(url)?,
+            client: PlatformClient::with_options(url, &self.client)?,
             url: normal(url).to_owned(),
             cache: CredentialCache::new(self.cache_path(name), url),
             clock: Arc::clone(&self.clock),

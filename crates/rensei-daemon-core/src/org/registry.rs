@@ -225,6 +225,7 @@ mod tests {
             machine: RegisterRequest::default(),
             serving: Arc::new(Serving::new(1)),
             jwt_path: dir.join("daemon.jwt"),
+            client: rensei_platform_client::ClientOptions::default(),
             off: false,
             clock: Arc::new(crate::clock::SystemClock),
         };

@@ -11,9 +11,11 @@ impl Sessions {
 
     /// Archives the workarea of a live session as it is now.
     pub(crate) async fn archive_live(&self, id: &SessionId, reason: String) -> Result<ArchiveManifest, ArchiveError> {
-        let path = self.parts.workareas.path(id);
-        let live = self.view(id).filter(|_| self.is_live(id) && path.is_dir());
-        let Some(view) = live else { return Err(ArchiveError::NotFound { id: id.to_string() }) };
+        let path = self.parts.workareas.path(id).filter(|path| path.is_dir());
+        let view = self.view(id).filter(|_| self.is_live(id));
+        let (Some(path), Some(view)) = (path, view) else {
+            return Err(ArchiveError::NotFound { id: id.to_string() });
+        };
         let metadata = ArchiveMetadata {
             disposition: "live".to_owned(),
             reason: reason.chars().take(2000).collect(),

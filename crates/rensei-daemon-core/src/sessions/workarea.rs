@@ -11,7 +11,11 @@ use rensei_proto::control::{
 };
 use rensei_proto::{Secret, SessionDetail, SessionId};
 use rensei_workarea::{AcquireRequest, ArchiveMetadata, GitHints, GitToken, PoolSettings, ReleaseMode, WorkareaError};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 const GIB: u64 = 1 << 30;
@@ -66,17 +70,22 @@ impl Sessions {
 
     /// Takes the workarea of an ended session back: to the pool when the session succeeded, into an archive otherwise.
     pub(crate) async fn release_workarea(&self, id: &SessionId) {
-        // Most programs that are not our worker never ask for one; a look is cheaper than a thread.
-        if !self.parts.workareas.path(id).exists() {
-            return;
+        // The provider may be somebody else's; the end of a session must not depend on it.
+        if unless_panicked(self.give_back(id)).await.is_none() {
+            tracing::error!(session_id = %id, "releasing a workarea panicked");
         }
+    }
+
+    async fn give_back(&self, id: &SessionId) {
+        // Most programs that are not our worker never ask for one; a look is cheaper than a thread.
+        let Some(path) = self.parts.workareas.path(id) else { return };
         let view = self.view(id);
         let released = if view.as_ref().is_some_and(|view| view.state == SessionState::Completed) {
             // What moved out of the worker's group must not write into the next session's files.
             super::monitor::kill_marked(self, id).await;
             self.parts.workareas.release(id, ReleaseMode::ReturnToPool).await
         } else {
-            self.keep_what_failed(id, view).await;
+            self.keep_what_failed(id, path, view).await;
             self.parts.workareas.release(id, ReleaseMode::Destroy).await
         };
         match released {
@@ -87,8 +96,7 @@ impl Sessions {
         }
     }
 
-    async fn keep_what_failed(&self, id: &SessionId, view: Option<SessionView>) {
-        let path = self.parts.workareas.path(id);
+    async fn keep_what_failed(&self, id: &SessionId, path: PathBuf, view: Option<SessionView>) {
         let archive = self.archiver(view);
         let (session, done) = (id.clone(), tokio::task::spawn_blocking(move || archive(&path)));
         if let Err(error) = done.await {
@@ -122,7 +130,7 @@ impl Sessions {
         for stray in workareas.iter().filter(|id| !self.is_live(id)) {
             tracing::info!(session_id = %stray, "discarding the workarea of an ended session");
             let failed = self.view(stray).filter(|view| view.state != SessionState::Completed);
-            if let Err(error) = self.parts.workareas.discard(stray, self.archiver(failed)) {
+            if let Err(error) = self.parts.workareas.discard(stray, Box::new(self.archiver(failed))) {
                 tracing::warn!(session_id = %stray, error = chain(&error), "workarea could not be discarded");
             }
         }
@@ -149,7 +157,7 @@ impl Sessions {
 
     /// The pool as it is now.
     pub(crate) fn pool_stats(&self) -> WorkareaPoolStats {
-        self.parts.workareas.pool_stats()
+        self.parts.workareas.stats()
     }
 
     /// Deletes idle workareas of a repository, named as in the allowlist or by its URL.
@@ -160,6 +168,17 @@ impl Sessions {
         }
         self.parts.workareas.evict(request).await
     }
+}
+
+/// What `future` answers; nothing when it panics.
+async fn unless_panicked<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        // After a panic it is not polled again.
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        polled.map_or(Poll::Ready(None), |poll| poll.map(Some))
+    })
+    .await
 }
 
 /// What the control plane lends for the session's repository.
