@@ -94,14 +94,19 @@ const QUICK: Load = Load {
     asking: Duration::from_millis(500),
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
-    if let Some(body) = &args.bare {
-        return ended(control::bare(body));
+    match &args.bare {
+        // It has a runtime of its own.
+        Some(body) => ended(control::bare(body)),
+        None => run(&args),
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(args: &Args) -> ExitCode {
     let mut report = Report::begin();
-    let result = measure(&args, &mut report).await;
+    let result = measure(args, &mut report).await;
     if args.json {
         report.print_json()
     } else {
