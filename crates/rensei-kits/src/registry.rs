@@ -23,7 +23,7 @@ use rensei_proto::control::{
 use scan::Scan;
 use state::State;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What a registry is made with.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +41,8 @@ pub struct RegistryOptions {
 #[derive(Debug)]
 pub struct Registry {
     options: RegistryOptions,
-    verifier: Verifier,
+    /// Made when the first signature is looked at: parsing a root costs time and memory that most starts have no use for.
+    verifier: OnceLock<Verifier>,
     cache: Mutex<scan::Cache>,
 }
 
@@ -59,12 +60,20 @@ impl Registry {
     /// A registry. Touches no disk but for the trusted root. A root that cannot be used is logged and verifies nothing.
     #[must_use]
     pub fn new(options: RegistryOptions) -> Self {
-        let root = options.trust.root.clone().map_or(TrustRoot::PublicGood, TrustRoot::File);
-        let verifier = Verifier::new(&root);
-        if let Some(problem) = verifier.problem() {
+        let registry = Self { options, verifier: OnceLock::new(), cache: Mutex::default() };
+        // The built-in root is known to be usable; what an operator names is looked at at once.
+        let named = registry.options.trust.root.is_some();
+        if let Some(problem) = named.then(|| registry.verifier().problem()).flatten() {
             tracing::error!(event = "kit.trust", problem, "no kit will verify");
         }
-        Self { options, verifier, cache: Mutex::default() }
+        registry
+    }
+
+    fn verifier(&self) -> &Verifier {
+        self.verifier.get_or_init(|| {
+            let root = self.options.trust.root.clone().map_or(TrustRoot::PublicGood, TrustRoot::File);
+            Verifier::new(&root)
+        })
     }
 
     /// Directories with kits, in order.
@@ -162,7 +171,7 @@ impl Registry {
         if mode == TrustMode::Permissive {
             return None;
         }
-        let signature = self.cache().signature(kit, &self.verifier, &self.options.trust.identities);
+        let signature = self.cache().signature(kit, self.verifier(), &self.options.trust.identities);
         let word = signature.trust.as_str();
         (!self.options.trust.admits(signature.trust))
             .then(|| format!("it is {word}, and trust.mode asks for a verified signature"))
@@ -189,7 +198,7 @@ impl Registry {
         }
         let Scan { found, problems } = cache.scan(&self.options.scan_paths);
         let entries = found.into_iter().map(|found| Entry {
-            signature: cache.signature(&found.kit, &self.verifier, &self.options.trust.identities),
+            signature: cache.signature(&found.kit, self.verifier(), &self.options.trust.identities),
             enabled: state.kit_enabled(found.kit.id().as_str()),
             kit: found.kit,
             shadows: found.shadows,

@@ -67,7 +67,7 @@ impl Registry {
         let unusable = |source| KitError::Manifest { id: id.to_string(), source };
         let fetched = collect(id, &request.version, manifest_path, snapshot).map_err(unusable)?;
         let allowed = &self.options.trust.identities;
-        let signature = self.verifier.verify(&fetched.bytes.manifest, fetched.bytes.bundle.as_deref(), allowed);
+        let signature = self.verifier().verify(&fetched.bytes.manifest, fetched.bytes.bundle.as_deref(), allowed);
         self.gate(id, &fetched.kit, &signature, &request.trust_override)?;
         let path = self.write(id, &fetched.bytes)?;
         let trust = signature.trust.as_str();
