@@ -1,7 +1,6 @@
 //! What handlers reach.
 
 use super::journal::Journal;
-use axum::body::Bytes;
 use axum::extract::FromRef;
 use rensei_daemon_core::DaemonHandle;
 
@@ -9,14 +8,8 @@ use rensei_daemon_core::DaemonHandle;
 #[derive(Debug, Clone)]
 pub(super) struct Api {
     pub(super) daemon: DaemonHandle,
-    /// The OpenAPI document, as it is served.
-    pub(super) document: Document,
     pub(super) journal: Journal,
 }
-
-/// The OpenAPI document, as it is served.
-#[derive(Debug, Clone)]
-pub(super) struct Document(pub(super) Bytes);
 
 impl FromRef<Api> for DaemonHandle {
     fn from_ref(api: &Api) -> Self {
@@ -27,11 +20,5 @@ impl FromRef<Api> for DaemonHandle {
 impl FromRef<Api> for Journal {
     fn from_ref(api: &Api) -> Self {
         api.journal.clone()
-    }
-}
-
-impl FromRef<Api> for Document {
-    fn from_ref(api: &Api) -> Self {
-        api.document.clone()
     }
 }

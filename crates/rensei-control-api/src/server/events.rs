@@ -1,12 +1,9 @@
 //! `GET /api/daemon/events`: what happens on the host, as server-sent events.
 
-use super::api::Api;
 use super::journal::{Journal, Reader};
 use super::message::event_stream;
 use super::reply::Refusal;
-use super::routes::says;
-use aide::axum::ApiRouter;
-use aide::axum::routing::get_with;
+use super::routes::{Table, says};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -20,10 +17,9 @@ use std::time::Duration;
 /// Time between two signs of life on a stream on which nothing happens.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-pub(super) fn routes() -> ApiRouter<Api> {
+pub(super) fn routes<T: Table>(table: T) -> T {
     let about = says("events", "events", "What happens on the host, as server-sent events; `Last-Event-ID` resumes.");
-    ApiRouter::new()
-        .api_route("/api/daemon/events", get_with(events, |operation| event_stream::<HostEvent>(about(operation))))
+    table.get("/api/daemon/events", events, |operation| event_stream::<HostEvent>(about(operation)))
 }
 
 async fn events(State(journal): State<Journal>, headers: HeaderMap) -> Result<Response, Refusal> {

@@ -1,11 +1,8 @@
 //! Routes of the daemon itself.
 
-use super::api::Api;
 use super::message::{Answer, OptionalBody};
 use super::reply::Refusal;
-use super::routes::says;
-use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, post_with};
+use super::routes::{Table, says};
 use axum::extract::State;
 use axum::http::StatusCode;
 use rensei_daemon_core::DaemonHandle;
@@ -16,26 +13,18 @@ use std::time::Duration;
 /// Longest drain that may be asked for, in seconds: a week.
 const MAX_DRAIN: u64 = 7 * 24 * 60 * 60;
 
-pub(super) fn routes() -> ApiRouter<Api> {
-    ApiRouter::new()
-        .api_route("/healthz", get_with(healthz, says("healthz", "host", "Whether the daemon is alive.")))
-        .api_route("/api/daemon/status", get_with(status, says("status", "host", "State of the daemon.")))
-        .api_route("/api/daemon/pause", post_with(pause, says("pause", "host", "Takes no more work.")))
-        .api_route(
-            "/api/daemon/resume",
-            post_with(resume, says("resume", "host", "Takes work again; also cancels a drain.")),
-        )
-        .api_route(
-            "/api/daemon/drain",
-            post_with(drain, says("drain", "host", "Finishes what runs, then ends; answers at once.")),
-        )
-        .api_route(
-            "/api/daemon/stop",
-            post_with(stop, says("stop", "host", "Ends what runs, then itself; answers at once.")),
-        )
-        .api_route(
+pub(super) fn routes<T: Table>(table: T) -> T {
+    table
+        .get("/healthz", healthz, says("healthz", "host", "Whether the daemon is alive."))
+        .get("/api/daemon/status", status, says("status", "host", "State of the daemon."))
+        .post("/api/daemon/pause", pause, says("pause", "host", "Takes no more work."))
+        .post("/api/daemon/resume", resume, says("resume", "host", "Takes work again; also cancels a drain."))
+        .post("/api/daemon/drain", drain, says("drain", "host", "Finishes what runs, then ends; answers at once."))
+        .post("/api/daemon/stop", stop, says("stop", "host", "Ends what runs, then itself; answers at once."))
+        .post(
             "/api/daemon/update",
-            post_with(update, says("update", "host", "Replaces the daemon's own binary; 501 on a host that cannot.")),
+            update,
+            says("update", "host", "Replaces the daemon's own binary; 501 on a host that cannot."),
         )
 }
 

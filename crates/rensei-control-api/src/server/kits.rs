@@ -2,12 +2,9 @@
 //!
 //! Ids of kits contain slashes, so everything below `/api/daemon/kits/` is one route whose end may be an action.
 
-use super::api::Api;
 use super::message::{Answer, OptionalBody, PathOf};
 use super::reply::{Refusal, chain, finish};
-use super::routes::says;
-use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, post_with};
+use super::routes::{Table, says};
 use axum::extract::State;
 use axum::http::header::ALLOW;
 use axum::http::{HeaderValue, StatusCode};
@@ -24,7 +21,7 @@ use std::sync::Arc;
 
 const VERIFY: &str = "verify-signature";
 
-pub(super) fn routes() -> ApiRouter<Api> {
+pub(super) fn routes<T: Table>(table: T) -> T {
     let listed = says("kits", "kits", "All kits of this host, by id.");
     let asked = says(
         "kit",
@@ -42,17 +39,14 @@ pub(super) fn routes() -> ApiRouter<Api> {
     let enabled = says("enableKitSource", "kits", "Switches a source on.");
     let disabled = says("disableKitSource", "kits", "Switches a source off.");
     let settings = says("kitSettings", "kits", "What a worker needs to find the kits of its host.");
-    ApiRouter::new()
-        .api_route("/api/daemon/kits", get_with(list, listed))
-        .api_route(
-            "/api/daemon/kits/{*kit}",
-            get_with(ask, |operation| asked(operation).response::<200, Answer<Asked>>())
-                .post_with(change, |operation| changed(operation).response::<200, Answer<Changed>>()),
-        )
-        .api_route("/api/daemon/kit-sources", get_with(list_sources, sources))
-        .api_route("/api/daemon/kit-sources/{name}/enable", post_with(enable_source, enabled))
-        .api_route("/api/daemon/kit-sources/{name}/disable", post_with(disable_source, disabled))
-        .api_route("/api/daemon/kit-settings", get_with(show_settings, settings))
+    table
+        .get("/api/daemon/kits", list, listed)
+        .get("/api/daemon/kits/{*kit}", ask, |operation| asked(operation).response::<200, Answer<Asked>>())
+        .post("/api/daemon/kits/{*kit}", change, |operation| changed(operation).response::<200, Answer<Changed>>())
+        .get("/api/daemon/kit-sources", list_sources, sources)
+        .post("/api/daemon/kit-sources/{name}/enable", enable_source, enabled)
+        .post("/api/daemon/kit-sources/{name}/disable", disable_source, disabled)
+        .get("/api/daemon/kit-settings", show_settings, settings)
 }
 
 /// The path below `kits`.

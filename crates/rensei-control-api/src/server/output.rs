@@ -1,13 +1,10 @@
 //! `GET /api/daemon/sessions/<id>/output`.
 
-use super::api::Api;
 use super::log_file::{LogFile, Piece};
 use super::message::{PathOf, QueryOf, SessionPath, Switch, raw_response};
 use super::reply::Refusal;
-use super::routes::says;
+use super::routes::{Table, says};
 use crate::headers::{OUTPUT_OFFSET, OUTPUT_SIZE};
-use aide::axum::ApiRouter;
-use aide::axum::routing::get_with;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -23,12 +20,11 @@ use std::time::Duration;
 /// Pause between two looks at a log that has nothing new.
 const FOLLOW: Duration = Duration::from_millis(50);
 
-pub(super) fn routes() -> ApiRouter<Api> {
+pub(super) fn routes<T: Table>(table: T) -> T {
     let about = says("output", "sessions", "Raw output of a session, live or ended.");
-    ApiRouter::new().api_route(
-        "/api/daemon/sessions/{id}/output",
-        get_with(output, |operation| raw_response(about(operation), "application/octet-stream")),
-    )
+    table.get("/api/daemon/sessions/{id}/output", output, |operation| {
+        raw_response(about(operation), "application/octet-stream")
+    })
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -1,11 +1,8 @@
 //! Routes by which the host says of itself how it is and what it takes on.
 
-use super::api::Api;
 use super::message::{Answer, Body, QueryOf, Switch};
 use super::reply::Refusal;
-use super::routes::says;
-use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, post_with};
+use super::routes::{Table, says};
 use axum::extract::State;
 use rensei_daemon_core::DaemonHandle;
 use rensei_proto::ErrorBody;
@@ -13,21 +10,15 @@ use rensei_proto::control::{Capabilities, CapacityChange, Doctor, Heartbeat, Set
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) fn routes() -> ApiRouter<Api> {
+pub(super) fn routes<T: Table>(table: T) -> T {
     let stats_of = says("stats", "host", "Capacity, load and registration.");
     let changed = says("setCapacity", "host", "Changes a capacity of the running host; the configuration stays.");
-    ApiRouter::new()
-        .api_route("/api/daemon/stats", get_with(stats, stats_of))
-        .api_route("/api/daemon/capacity", post_with(set_capacity, changed))
-        .api_route(
-            "/api/daemon/heartbeat",
-            get_with(heartbeat, says("heartbeat", "host", "The heartbeat that was sent last.")),
-        )
-        .api_route("/api/daemon/doctor", get_with(doctor, says("doctor", "host", "What to look at when it ails.")))
-        .api_route(
-            "/api/daemon/capabilities",
-            get_with(capabilities, says("capabilities", "host", "What this machine can run.")),
-        )
+    table
+        .get("/api/daemon/stats", stats, stats_of)
+        .post("/api/daemon/capacity", set_capacity, changed)
+        .get("/api/daemon/heartbeat", heartbeat, says("heartbeat", "host", "The heartbeat that was sent last."))
+        .get("/api/daemon/doctor", doctor, says("doctor", "host", "What to look at when it ails."))
+        .get("/api/daemon/capabilities", capabilities, says("capabilities", "host", "What this machine can run."))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -1,21 +1,16 @@
 //! Routes of the pool of workareas.
 
-use super::api::Api;
 use super::message::{Answer, Body};
 use super::reply::{Refusal, finish};
-use super::routes::says;
-use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, post_with};
+use super::routes::{Table, says};
 use axum::extract::State;
 use rensei_daemon_core::DaemonHandle;
 use rensei_proto::control::{EvictPoolRequest, EvictPoolResponse, WorkareaPoolStats};
 
-pub(super) fn routes() -> ApiRouter<Api> {
+pub(super) fn routes<T: Table>(table: T) -> T {
     let stats_of = says("poolStats", "pool", "Members of the workarea pool, and the disk that they take.");
     let evicted = says("evictPool", "pool", "Deletes idle workareas of a repository; never one that a session holds.");
-    ApiRouter::new()
-        .api_route("/api/daemon/pool/stats", get_with(stats, stats_of))
-        .api_route("/api/daemon/pool/evict", post_with(evict, evicted))
+    table.get("/api/daemon/pool/stats", stats, stats_of).post("/api/daemon/pool/evict", evict, evicted)
 }
 
 async fn stats(State(daemon): State<DaemonHandle>) -> Answer<WorkareaPoolStats> {

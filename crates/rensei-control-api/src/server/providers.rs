@@ -1,11 +1,8 @@
 //! Routes of what sessions can run with.
 
-use super::api::Api;
 use super::message::{Answer, PathOf};
 use super::reply::Refusal;
-use super::routes::says;
-use aide::axum::ApiRouter;
-use aide::axum::routing::get_with;
+use super::routes::{Table, says};
 use axum::extract::State;
 use rensei_daemon_core::DaemonHandle;
 use rensei_proto::ErrorBody;
@@ -13,13 +10,11 @@ use rensei_proto::control::{ProviderList, ProviderResponse};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) fn routes() -> ApiRouter<Api> {
+pub(super) fn routes<T: Table>(table: T) -> T {
     let listed =
         says("providers", "providers", "What sessions can run with, by id, and why what cannot be used cannot.");
     let shown = says("provider", "providers", "One of them.");
-    ApiRouter::new()
-        .api_route("/api/daemon/providers", get_with(list, listed))
-        .api_route("/api/daemon/providers/{id}", get_with(show, shown))
+    table.get("/api/daemon/providers", list, listed).get("/api/daemon/providers/{id}", show, shown)
 }
 
 /// The path of one provider.

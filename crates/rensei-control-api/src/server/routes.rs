@@ -1,60 +1,103 @@
 //! The table of routes: one line of [`routes`] per topic, one row per operation in the topic's file.
 
-use super::api::{Api, Document};
-use super::document;
+use super::api::Api;
 use super::journal::Journal;
 use super::reply::Refusal;
-use aide::axum::ApiRouter;
-use aide::openapi::OpenApi;
+use aide::operation::OperationHandler;
 use aide::transform::TransformOperation;
+use aide::{OperationInput, OperationOutput};
 use axum::Router;
+use axum::handler::Handler;
 use axum::http::StatusCode;
 use rensei_daemon_core::DaemonHandle;
 use rensei_proto::ErrorBody;
 
-/// All documented routes, in the order of the document.
-fn routes() -> ApiRouter<Api> {
-    ApiRouter::new()
-        .merge(super::host::routes())
-        .merge(super::overview::routes())
-        .merge(super::sessions::routes())
-        .merge(super::output::routes())
-        .merge(super::pool::routes())
-        .merge(super::providers::routes())
-        .merge(super::routing::routes())
-        .merge(super::kits::routes())
-        .merge(super::workareas::routes())
-        .merge(super::events::routes())
-        .merge(super::document::routes())
+/// What the rows are written into: the router of a daemon, which makes nothing of the descriptions, or the OpenAPI
+/// document, which makes nothing of the handlers but their types.
+pub(super) trait Table: Sized {
+    /// `handler` answers GET at `path`.
+    fn get<H, T, I, O>(self, path: &str, handler: H, about: impl Describe) -> Self
+    where
+        H: Handler<T, Api> + OperationHandler<I, O>,
+        T: 'static,
+        I: OperationInput,
+        O: OperationOutput;
+
+    /// `handler` answers POST at `path`.
+    fn post<H, T, I, O>(self, path: &str, handler: H, about: impl Describe) -> Self
+    where
+        H: Handler<T, Api> + OperationHandler<I, O>,
+        T: 'static,
+        I: OperationInput,
+        O: OperationOutput;
+
+    /// Another spelling of a path for GET, which the document leaves out.
+    fn get_also<H, T>(self, path: &str, handler: H) -> Self
+    where
+        H: Handler<T, Api>,
+        T: 'static;
+}
+
+/// What the document says of an operation.
+pub(super) trait Describe: FnOnce(TransformOperation<'_>) -> TransformOperation<'_> {}
+
+impl<F: FnOnce(TransformOperation<'_>) -> TransformOperation<'_>> Describe for F {}
+
+/// All routes, in the order of the document.
+pub(super) fn routes<T: Table>(table: T) -> T {
+    let table = super::host::routes(table);
+    let table = super::overview::routes(table);
+    let table = super::sessions::routes(table);
+    let table = super::output::routes(table);
+    let table = super::pool::routes(table);
+    let table = super::providers::routes(table);
+    let table = super::routing::routes(table);
+    let table = super::kits::routes(table);
+    let table = super::workareas::routes(table);
+    let table = super::events::routes(table);
+    super::document::routes(table)
 }
 
 /// The routes of a daemon.
 pub(super) fn router(daemon: DaemonHandle, journal: Journal) -> Router {
-    let (routes, api) = described();
-    let document = Document(document::to_json(&api).into());
-    routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(Api {
-        daemon,
-        document,
-        journal,
-    })
+    let table = routes(Router::new());
+    table.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(Api { daemon, journal })
 }
 
-/// The routes, and the document that describes them.
-pub(super) fn described() -> (Router<Api>, OpenApi) {
-    document::prepare();
-    let mut api = document::head();
-    let routes = routes().finish_api_with(&mut api, document::finish);
-    (routes, api)
+impl Table for Router<Api> {
+    fn get<H, T, I, O>(self, path: &str, handler: H, _about: impl Describe) -> Self
+    where
+        H: Handler<T, Api> + OperationHandler<I, O>,
+        T: 'static,
+        I: OperationInput,
+        O: OperationOutput,
+    {
+        self.route(path, axum::routing::get(handler))
+    }
+
+    fn post<H, T, I, O>(self, path: &str, handler: H, _about: impl Describe) -> Self
+    where
+        H: Handler<T, Api> + OperationHandler<I, O>,
+        T: 'static,
+        I: OperationInput,
+        O: OperationOutput,
+    {
+        self.route(path, axum::routing::post(handler))
+    }
+
+    fn get_also<H, T>(self, path: &str, handler: H) -> Self
+    where
+        H: Handler<T, Api>,
+        T: 'static,
+    {
+        self.route(path, axum::routing::get(handler))
+    }
 }
 
 /// What the document says of an operation: its id, which is also the name of the client's method, its topic, and one
 /// sentence.
-pub(super) fn says(
-    id: &'static str,
-    topic: &'static str,
-    sentence: &'static str,
-) -> impl for<'a> FnOnce(TransformOperation<'a>) -> TransformOperation<'a> {
-    move |operation| operation.id(id).tag(topic).summary(sentence)
+pub(super) fn says(id: &'static str, topic: &'static str, sentence: &'static str) -> impl Describe {
+    move |operation: TransformOperation<'_>| operation.id(id).tag(topic).summary(sentence)
 }
 
 async fn not_found() -> Refusal {

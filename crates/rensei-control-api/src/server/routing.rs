@@ -1,11 +1,8 @@
 //! Routes of the routing record.
 
-use super::api::Api;
 use super::message::{Answer, PathOf};
 use super::reply::Refusal;
-use super::routes::says;
-use aide::axum::ApiRouter;
-use aide::axum::routing::get_with;
+use super::routes::{Table, says};
 use axum::extract::State;
 use rensei_daemon_core::DaemonHandle;
 use rensei_proto::control::{RoutingConfigResponse, RoutingExplanation};
@@ -13,12 +10,14 @@ use rensei_proto::{ErrorBody, SessionId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) fn routes() -> ApiRouter<Api> {
+pub(super) fn routes<T: Table>(table: T) -> T {
     let config = says("routingConfig", "routing", "What routing has learned, and its last decisions, oldest first.");
     let explained = says("explainRouting", "routing", "Why a session runs, or ran, where and with what it does.");
-    ApiRouter::new()
-        .api_route("/api/daemon/routing/config", get_with(show, config))
-        .api_route("/api/daemon/routing/explain/{sessionId}", get_with(explain, explained))
+    table.get("/api/daemon/routing/config", show, config).get(
+        "/api/daemon/routing/explain/{sessionId}",
+        explain,
+        explained,
+    )
 }
 
 /// The path of one decision.

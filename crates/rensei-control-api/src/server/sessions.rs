@@ -1,12 +1,9 @@
 //! Routes below `/api/daemon/sessions`.
 
-use super::api::Api;
 use super::asker::Asker;
 use super::message::{Answer, Body, OptionalBody, PathOf, QueryOf, SessionPath, Switch};
 use super::reply::{Refusal, finish};
-use super::routes::says;
-use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, post_with};
+use super::routes::{Table, says};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use rensei_daemon_core::{Caller, DaemonHandle};
@@ -15,7 +12,7 @@ use rensei_proto::control::{PostSession, SessionHandle, SessionView, StopRequest
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) fn routes() -> ApiRouter<Api> {
+pub(super) fn routes<T: Table>(table: T) -> T {
     let listed = says(
         "sessions",
         "sessions",
@@ -30,15 +27,13 @@ pub(super) fn routes() -> ApiRouter<Api> {
     let record = says("sessionRecord", "sessions", "The host's record of a session, live or ended.");
     let stopped = says("stopSession", "sessions", "Asks one session to end; answers at once.");
     let workarea = says("workarea", "sessions", "Makes the session's workarea, or answers with the one it has.");
-    ApiRouter::new()
-        .api_route(
-            "/api/daemon/sessions",
-            get_with(list, |operation| listed(operation).response::<200, Answer<Listed>>()).post_with(create, created),
-        )
-        .api_route("/api/daemon/sessions/{id}", get_with(session_detail, detail))
-        .api_route("/api/daemon/sessions/{id}/record", get_with(session_record, record))
-        .api_route("/api/daemon/sessions/{id}/stop", post_with(stop, stopped))
-        .api_route("/api/daemon/sessions/{id}/workarea", post_with(acquire, workarea))
+    table
+        .get("/api/daemon/sessions", list, |operation| listed(operation).response::<200, Answer<Listed>>())
+        .post("/api/daemon/sessions", create, created)
+        .get("/api/daemon/sessions/{id}", session_detail, detail)
+        .get("/api/daemon/sessions/{id}/record", session_record, record)
+        .post("/api/daemon/sessions/{id}/stop", stop, stopped)
+        .post("/api/daemon/sessions/{id}/workarea", acquire, workarea)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -1,12 +1,9 @@
 //! `GET /api/daemon/workareas/<a>/diff/<b>`: one document, or a line per path when there are many.
 
-use super::api::Api;
 use super::message::{Answer, PathOf};
 use super::reply::{Refusal, chain};
-use super::routes::says;
+use super::routes::{Table, says};
 use super::workareas::refused;
-use aide::axum::ApiRouter;
-use aide::axum::routing::get_with;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::HeaderValue;
@@ -26,16 +23,15 @@ const WAITING: usize = 256;
 /// Media type of a line per path.
 const LINES: &str = "application/x-ndjson";
 
-pub(super) fn routes() -> ApiRouter<Api> {
+pub(super) fn routes<T: Table>(table: T) -> T {
     let about = says(
         "diffWorkareas",
         "workareas",
         "How two archives differ; above `workarea.diffStreamingThreshold` entries as `application/x-ndjson`.",
     );
-    ApiRouter::new().api_route(
-        "/api/daemon/workareas/{a}/diff/{b}",
-        get_with(diff, |operation| about(operation).response::<200, Answer<DiffEnvelope>>()),
-    )
+    table.get("/api/daemon/workareas/{a}/diff/{b}", diff, |operation| {
+        about(operation).response::<200, Answer<DiffEnvelope>>()
+    })
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

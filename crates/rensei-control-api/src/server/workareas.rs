@@ -1,12 +1,9 @@
 //! Routes of workareas: `/api/daemon/workareas`, and what archives and removes them.
 
-use super::api::Api;
 use super::message::{Answer, OptionalBody, PathOf, SessionPath};
 use super::refuse::with_status;
 use super::reply::{Refusal, chain, finish};
-use super::routes::says;
-use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, post_with};
+use super::routes::{Table, says};
 use axum::extract::State;
 use rensei_daemon_core::{ArchiveError, DaemonHandle};
 use rensei_proto::ErrorBody;
@@ -16,20 +13,20 @@ use rensei_proto::control::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) fn routes() -> ApiRouter<Api> {
+pub(super) fn routes<T: Table>(table: T) -> T {
     let listed = says("workareas", "workareas", "Live, restored and archived workareas.");
     let shown = says("workareaDetail", "workareas", "One workarea: of a live session, restored, or archived.");
     let restored = says("restoreWorkarea", "workareas", "Makes a workarea from an archive.");
     let archived = says("archiveWorkarea", "workareas", "Archives the workarea of a live session as it is now.");
     let pruned = says("pruneWorkareas", "workareas", "Removes archives by age, number and size, or what is named.");
-    ApiRouter::new()
-        .api_route("/api/daemon/workareas", get_with(list, listed))
-        .route("/api/daemon/workareas/", axum::routing::get(list))
-        .api_route("/api/daemon/workareas/{id}", get_with(show, shown))
-        .api_route("/api/daemon/workareas/{id}/restore", post_with(restore, restored))
-        .api_route("/api/daemon/sessions/{id}/archive", post_with(archive, archived))
-        .api_route("/api/daemon/archives/prune", post_with(prune, pruned))
-        .merge(super::workarea_diff::routes())
+    let table = table
+        .get("/api/daemon/workareas", list, listed)
+        .get_also("/api/daemon/workareas/", list)
+        .get("/api/daemon/workareas/{id}", show, shown)
+        .post("/api/daemon/workareas/{id}/restore", restore, restored)
+        .post("/api/daemon/sessions/{id}/archive", archive, archived)
+        .post("/api/daemon/archives/prune", prune, pruned);
+    super::workarea_diff::routes(table)
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
