@@ -216,6 +216,8 @@ impl Shared {
         let mut known = self.known();
         let (text, access) = match load::read(&self.path) {
             Ok(Some(read)) => read,
+            // A host that runs with defaults has no file to miss.
+            Ok(None) if known.text.is_none() => return,
             Ok(None) => return known.complain(&self.path, "the configuration is gone"),
             Err(error) => return known.complain(&self.path, &chain(&error)),
         };

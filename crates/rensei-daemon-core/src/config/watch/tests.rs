@@ -143,3 +143,18 @@ async fn a_file_that_is_empty_for_a_moment_is_not_replaced_by_one_change() {
     writer.update(vec![add()]).await.unwrap().unwrap();
     assert!(fs::read_to_string(&path).unwrap().contains("# keep"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_without_a_file_misses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("daemon.yaml");
+    let config = load::load(&path, &BTreeMap::new(), &defaults()).unwrap();
+    let writer = ConfigWriter::new(path.clone(), BTreeMap::new(), defaults(), config);
+    assert!(writer.look().is_none());
+    assert_eq!(writer.complaint(), None);
+    fs::write(&path, project("a")).unwrap();
+    assert!(writer.look().is_some());
+    fs::remove_file(&path).unwrap();
+    assert!(writer.look().is_none());
+    assert!(writer.complaint().unwrap().contains("gone"));
+}
