@@ -29,6 +29,8 @@ mod routes;
 mod routing;
 mod serve;
 mod sessions;
+#[cfg(target_os = "linux")]
+mod sock_diag;
 mod workarea_diff;
 mod workareas;
 

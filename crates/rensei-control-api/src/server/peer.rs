@@ -1,6 +1,9 @@
 //! The user behind a connection.
 
-use super::proc_net::{self, State};
+#[cfg(target_os = "linux")]
+use super::proc_net::{self, Socket, State};
+#[cfg(target_os = "linux")]
+use super::sock_diag;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -48,9 +51,7 @@ impl Peer {
         if let Some(known) = self.seen.get() {
             return Ok(*known);
         }
-        let (local, remote) = (self.local, self.remote);
-        // The kernel walks all its sockets to print the table.
-        let found = tokio::task::spawn_blocking(move || owner(local, remote)).await.map_err(io::Error::other)??;
+        let found = owner(self.local, self.remote).await?;
         let same_user = found.is_none_or(|(uid, _)| uid == 0 || uid == rustix::process::geteuid().as_raw());
         Ok(*self.seen.get_or_init(|| Seen { same_user, inode: found.map(|(_, inode)| inode) }))
     }
@@ -65,38 +66,56 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 /// A socket that was closed while its data is on the way shows as owned by root, so only established ones that a
 /// process still holds count.
 #[cfg(target_os = "linux")]
-fn owner(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<(u32, u64)>> {
-    let found = proc_net::find(|socket| {
+async fn owner(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<(u32, u64)>> {
+    let held = move |socket: &Socket| {
         socket.state == State::Established && socket.inode != 0 && socket.local == remote && socket.remote == local
-    })?;
+    };
+    let found = match sock_diag::find(remote, local) {
+        Ok(socket) => Some(socket).filter(held),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        // A sandbox may forbid the question; the table is there too, but all of it must be read.
+        Err(_) => tokio::task::spawn_blocking(move || proc_net::find(held)).await.map_err(io::Error::other)??,
+    };
     match found {
-        Some(socket) => Ok(Some((socket.uid, socket.inode))),
+        Some(socket) => Ok(Some((socket.uid, u64::from(socket.inode)))),
         None => Err(io::Error::new(io::ErrorKind::NotConnected, "the peer's socket is not in the socket table")),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn owner(_local: SocketAddr, _remote: SocketAddr) -> io::Result<Option<(u32, u64)>> {
+async fn owner(_local: SocketAddr, _remote: SocketAddr) -> io::Result<Option<(u32, u64)>> {
     Ok(None)
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{IpAddr, TcpListener, TcpStream};
 
     #[tokio::test]
     async fn an_open_peer_is_known_and_a_closed_one_is_not() {
-        for address in ["127.0.0.1:0", "[::1]:0"] {
+        for (address, from) in [("127.0.0.1:0", "127.0.0.1"), ("127.0.0.1:0", "::ffff:127.0.0.1"), ("[::1]:0", "::1")] {
             let Ok(listener) = TcpListener::bind(address) else { continue };
-            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let from = from.parse::<IpAddr>().unwrap();
+            let client = TcpStream::connect((from, listener.local_addr().unwrap().port())).unwrap();
             let (server, remote) = listener.accept().unwrap();
             let peer = || Peer::new(server.local_addr().unwrap(), remote);
             let known = peer();
-            assert!(known.is_same_user().await.unwrap(), "{address}");
+            assert!(known.is_same_user().await.unwrap(), "{address} from {from}");
             drop(client);
             assert!(known.is_same_user().await.unwrap(), "kept while the connection lives");
             assert!(peer().is_same_user().await.is_err(), "an orphan must not count as root's");
         }
+    }
+
+    #[test]
+    fn the_kernel_says_the_same_in_both_ways() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (local, remote) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+        let listed = proc_net::find(|socket| (socket.local, socket.remote) == (local, remote)).unwrap().unwrap();
+        assert_eq!(sock_diag::find(local, remote).unwrap(), listed);
+        let nobody = "127.0.0.1:1".parse().unwrap();
+        assert_eq!(sock_diag::find(local, nobody).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -11,7 +11,7 @@ pub(super) struct Socket {
     pub(super) state: State,
     pub(super) uid: u32,
     /// 0: no process holds it any more, and then `uid` says nothing.
-    pub(super) inode: u64,
+    pub(super) inode: u32,
 }
 
 /// State of a socket, as far as it matters here.
