@@ -1,10 +1,12 @@
 //! Routes of the pool of workareas.
 
 use super::message::{Answer, Body};
-use super::reply::{Refusal, finish};
+use super::refuse::with_status;
+use super::reply::{Refusal, chain, finish};
 use super::routes::{Table, says};
 use axum::extract::State;
 use rensei_daemon_core::DaemonHandle;
+use rensei_proto::ErrorBody;
 use rensei_proto::control::{EvictPoolRequest, EvictPoolResponse, WorkareaPoolStats};
 
 pub(super) fn routes<T: Table>(table: T) -> T {
@@ -27,8 +29,9 @@ async fn evict(
     if request.older_than_seconds < 0 {
         return Err(Refusal::bad_request("olderThanSeconds must not be negative"));
     }
-    let evicted = finish(async move {
-        daemon.evict_pool(request).await.map_err(|error| Refusal::bad_request(format!("evict failed: {error}")))
-    });
-    Ok(Answer(evicted.await??))
+    let evicted = finish(async move { daemon.evict_pool(request).await }).await?;
+    evicted.map(Answer).map_err(|error| {
+        let body = ErrorBody { hint: error.hint(), ..ErrorBody::new(format!("evict failed: {}", chain(&error))) };
+        with_status(error.http_status(), body)
+    })
 }

@@ -1,216 +1,325 @@
 //! Every row of the route matrix that clients of the predecessor rely on, against a real daemon: method, path, status and
-//! the exact fields with their types. The shapes are written down here and owe nothing to our own types.
+//! the exact fields with their types, on a host with nothing to show and on one at work. The numbers of the rows are
+//! those of the matrix; rows without a number are this host's own.
 
-use super::fixture::{CONFIG, Reply, Server};
-use super::routes::documented;
+mod matrix;
+mod shape;
+mod shapes;
+mod work;
+
+use crate::fixture::{CONFIG, PATIENCE, Reply, Server};
+use crate::routes::documented;
+use matrix::{MATRIX, OWN};
 use serde_json::{Value, json};
+use shape::Contract;
+use shapes::{action, refused, refused_with};
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use work::AtWork;
 
-/// What is wrong with `value`, as `path: problem`. In a shape, `name?` may be missing, a list has elements of one shape,
-/// `any` is anything, and a field that the shape does not name is wrong.
-fn problems(shape: &Value, value: &Value, path: &str) -> Vec<String> {
-    match (shape, value) {
-        (Value::String(kind), value) => {
-            let fits = match kind.as_str() {
-                "string" => value.is_string(),
-                "int" => value.is_u64() || value.is_i64(),
-                "number" => value.is_number(),
-                "bool" => value.is_boolean(),
-                "time" => value.as_str().is_some_and(|text| {
-                    text.len() == 20 && text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok()
-                }),
-                "object" => value.is_object(),
-                "any" => true,
-                word => value == word.trim_start_matches('='),
-            };
-            if fits { Vec::new() } else { vec![format!("{path}: {value} is no {kind}")] }
-        }
-        (Value::Array(shapes), Value::Array(values)) => {
-            let each = values.iter().enumerate();
-            each.flat_map(|(index, value)| problems(&shapes[0], value, &format!("{path}[{index}]"))).collect()
-        }
-        (Value::Object(shapes), Value::Object(fields)) => {
-            let mut found = Vec::new();
-            for (name, shape) in shapes {
-                let known = name.trim_end_matches('?');
-                match fields.get(known) {
-                    Some(value) => found.extend(problems(shape, value, &format!("{path}.{known}"))),
-                    None if name.ends_with('?') => {}
-                    None => found.push(format!("{path}.{known}: missing")),
-                }
-            }
-            let named = |field: &str| shapes.keys().any(|name| name.trim_end_matches('?') == field);
-            found.extend(fields.keys().filter(|field| !named(field)).map(|field| format!("{path}.{field}: not known")));
-            found
-        }
-        _ => vec![format!("{path}: {value} has not the shape {shape}")],
-    }
-}
-
-fn action() -> Value {
-    json!({"ok": "bool", "message": "string"})
-}
-
-fn capacity() -> Value {
-    json!({"maxConcurrentSessions": "int", "maxVCpuPerSession?": "int", "maxMemoryMbPerSession?": "int",
-        "reservedVCpu?": "int", "reservedMemoryMb?": "int"})
-}
-
-fn registration() -> Value {
-    json!({"state": "string", "url?": "string", "workerId?": "string", "lastError?": "string",
-        "lastHeartbeatAt?": "string", "clockSkewSeconds?": "int", "suspended?": "string"})
-}
-
-fn handle() -> Value {
-    json!({"sessionId": "string", "pid": "int", "acceptedAt": "time", "state": "string"})
-}
-
-fn refused() -> Value {
-    json!({"error": "string", "hint?": "string", "code?": "string", "status?": "string", "sessionId?": "string"})
-}
-
-/// `GET` rows: path, status, shape.
+/// `GET` rows that hold on every host: path, status, shape.
 fn reading() -> Vec<(&'static str, u16, Value)> {
-    let by_machine = json!([{"id": "string", "region": "string", "status": "string", "version": "string",
-        "activeSessions": "int", "capacity": capacity(), "uptimeSeconds": "int", "lastSeenAt": "time"}]);
-    let registered = json!({"status?": "string", "lastHeartbeatAt?": "string", "heartbeatRunning?": "bool",
-        "pollRunning?": "bool"});
-    let mut stats = json!({"capacity": capacity(), "activeSessions": "int", "queueDepth": "int", "timestamp": "time",
-        "workerId?": "string", "registration": registered, "allowedProjects?": ["string"]});
-    let plain = stats.clone();
-    stats["byMachine"] = by_machine;
+    let unknown_session = refused_with(json!({"error": "=session not found", "sessionId": "=nobody"}));
     vec![
+        ("/api/daemon/status", 200, shapes::status()),
+        ("/api/daemon/stats", 200, shapes::stats(false, false)),
+        ("/api/daemon/stats?byMachine=1&pool=yes", 200, shapes::stats(false, false)),
+        ("/api/daemon/stats?byMachine=true", 200, shapes::stats(false, true)),
+        ("/api/daemon/stats?pool=true", 200, shapes::stats(true, false)),
+        ("/api/daemon/pool/stats", 200, shapes::pool()),
+        ("/api/daemon/sessions", 200, json!([shapes::handle()])),
+        ("/api/daemon/sessions?all=true", 200, json!([shapes::record()])),
+        ("/api/daemon/sessions/nobody", 404, unknown_session.clone()),
+        ("/api/daemon/sessions/nobody/record", 404, unknown_session.clone()),
+        ("/api/daemon/sessions/nobody/output", 404, unknown_session),
+        ("/api/daemon/sessions/%2e%2e", 400, refused()),
+        ("/api/daemon/sessions/", 404, refused()),
+        ("/api/daemon/heartbeat", 200, shapes::heartbeat()),
+        ("/api/daemon/doctor", 200, shapes::doctor()),
+        ("/api/daemon/providers", 200, shapes::providers()),
+        ("/api/daemon/providers/nobody", 404, json!({"error": "=provider not found", "providerId": "=nobody"})),
+        ("/api/daemon/routing/config", 200, shapes::routing()),
         (
-            "/api/daemon/status",
-            200,
-            json!({"status": "string", "version": "string", "machineId": "string", "pid": "int", "uptimeSeconds": "int",
-                "activeSessions": "int", "maxSessions": "int", "projectsAllowed": "int", "timestamp": "time",
-                "registration?": registration(), "restartNeeded?": ["string"], "incident?": "string", "organizations?": ["object"]}),
+            "/api/daemon/routing/explain/nobody",
+            404,
+            json!({"error": "=routing decision not found", "sessionId": "=nobody"}),
         ),
-        ("/api/daemon/stats", 200, plain.clone()),
-        ("/api/daemon/stats?byMachine=1&pool=yes", 200, plain),
-        ("/api/daemon/stats?byMachine=true", 200, stats),
-        ("/api/daemon/sessions", 200, json!([handle()])),
-        (
-            "/api/daemon/heartbeat",
-            200,
-            json!({"workerId": "string", "hostname": "string", "status": "string", "activeSessions": "int",
-                "maxSessions": "int", "region?": "string", "sentAt": "string", "allowlistHash?": "string",
-                "allowlist?": [{"id": "string", "repository": "string"}]}),
-        ),
-        (
-            "/api/daemon/doctor",
-            200,
-            json!({"state": "=running", "version": "string", "configLoaded": "bool", "machineId": "string",
-                "workerId": "string", "projectCount": "int", "orchestratorUrl": "string", "heartbeat": "bool",
-                "timestamp": "time", "registration?": registration(), "restartNeeded?": ["string"],
-                "incident?": "string", "organizations?": ["object"]}),
-        ),
-        ("/api/daemon/capabilities", 200, json!({"provides": [{"kind": "string"}], "timestamp": "time"})),
+        ("/api/daemon/kits", 200, json!({"kits": [shapes::kit()], "problems*": ["word"]})),
+        ("/api/daemon/kits/no/body", 404, refused_with(json!({"error": "=no/body: kit not found", "kitId*": "word"}))),
+        ("/api/daemon/kits/no/body/verify-signature", 404, refused_with(json!({"kitId*": "word"}))),
+        ("/api/daemon/kit-sources", 200, json!({"sources": [shapes::source()]})),
+        ("/api/daemon/kit-settings", 200, shapes::kit_settings()),
+        ("/api/daemon/workareas", 200, shapes::workareas()),
+        ("/api/daemon/workareas/", 200, shapes::workareas()),
+        ("/api/daemon/workareas/nobody", 404, refused()),
+        ("/api/daemon/workareas/%2e%2e", 400, refused()),
+        ("/api/daemon/workareas/nobody/diff/nothing", 404, refused()),
+        ("/api/daemon/capabilities", 200, shapes::capabilities()),
         ("/api/daemon/capabilities/unknown", 404, refused()),
-        ("/api/daemon/sessions/nobody", 404, json!({"error": "=session not found", "sessionId": "=nobody"})),
+        ("/api/daemon/openapi.json", 200, json!("object")),
         ("/api/daemon/nothing", 404, refused()),
+        ("/v1/status", 404, refused()),
     ]
 }
 
-/// `POST` rows: path, body, status, shape.
+/// `POST` rows that hold on every host, in an order that leaves it running: path, body, status, shape.
 fn changing() -> Vec<(&'static str, &'static str, u16, Value)> {
-    let changed = json!({"ok": "bool", "key": "string", "value": "string", "message": "string"});
-    let mut unchanged = changed.clone();
-    unchanged["error"] = json!("string");
-    unchanged["hint?"] = json!("string");
+    let unknown_session = refused_with(json!({"error": "=session not found", "sessionId": "=nobody"}));
+    let unknown_kit = refused_with(json!({"error": "=no/body: kit not found", "kitId*": "word"}));
+    let not_here = refused_with(json!({"kitId": "=no/body", "details": "word", "kind*": "word"}));
+    let not_fetched = refused_with(json!({"kitId": "=no/body", "source": "string"}));
+    let source = json!({"source": shapes::source(), "message": "word"});
     vec![
-        ("/api/daemon/pause", "", 200, action()),
+        ("/api/daemon/pause", "", 200, json!({"ok": "=true", "message": "=paused"})),
         ("/api/daemon/pause", "not even JSON", 200, action()),
         ("/api/daemon/sessions", r#"{"sessionId":"late","repository":"app"}"#, 503, refused()),
-        ("/api/daemon/resume", "", 200, action()),
+        ("/api/daemon/resume", "", 200, json!({"ok": "=true", "message": "=resumed"})),
         ("/api/daemon/update", "", 501, refused()),
-        ("/api/daemon/capacity", r#"{"key":"capacity.maxConcurrentSessions","value":"4"}"#, 200, changed),
-        ("/api/daemon/capacity", r#"{"key":"capacity.maxConcurrentSessions","value":4}"#, 400, unchanged.clone()),
-        ("/api/daemon/capacity", r#"{"key":"capacity.maxConcurrentSessions","value":"-4"}"#, 400, unchanged.clone()),
-        ("/api/daemon/capacity", r#"{"key":"x","value":"4"}"#, 400, unchanged.clone()),
-        ("/api/daemon/capacity", "{", 400, unchanged),
+        ("/api/daemon/capacity", r#"{"key":"capacity.maxConcurrentSessions","value":"6"}"#, 200, shapes::changed()),
+        ("/api/daemon/capacity", r#"{"key":"capacity.poolMaxDiskGb","value":"50"}"#, 200, shapes::changed()),
+        ("/api/daemon/capacity", r#"{"key":"capacity.maxConcurrentSessions","value":4}"#, 400, shapes::not_changed()),
+        ("/api/daemon/capacity", r#"{"key":"x","value":"-4"}"#, 400, shapes::not_changed()),
+        ("/api/daemon/capacity", r#"{"key":"x","value":"4"}"#, 400, shapes::not_changed()),
+        ("/api/daemon/capacity", "{", 400, shapes::not_changed()),
+        ("/api/daemon/pool/evict", r#"{"repoUrl":"https://git.example/none.git"}"#, 200, shapes::evicted()),
+        ("/api/daemon/pool/evict", "{}", 400, refused_with(json!({"error": "=repoUrl is required"}))),
+        ("/api/daemon/pool/evict", "{", 400, refused()),
         ("/api/daemon/sessions", "{", 400, refused()),
         ("/api/daemon/sessions", r#"{"sessionId":"","repository":"app"}"#, 400, refused()),
         ("/api/daemon/sessions", r#"{"sessionId":"a","repository":"unknown"}"#, 400, refused()),
-        (
-            "/api/daemon/sessions",
-            r#"{"sessionId":"row","repository":"app","ref":"main","env":{"SCRIPT":"sleep 60"},"unknown":{}}"#,
-            202,
-            handle(),
-        ),
-        ("/api/daemon/sessions", r#"{"sessionId":"row","repository":"app"}"#, 409, refused()),
-        ("/api/daemon/sessions/nobody/stop", "", 404, refused()),
+        ("/api/daemon/sessions/nobody/stop", "", 404, unknown_session.clone()),
+        ("/api/daemon/sessions/nobody/workarea", "", 404, unknown_session.clone()),
+        ("/api/daemon/sessions/nobody/archive", "", 404, refused_with(json!({"sessionId": "=nobody"}))),
         ("/api/daemon/drain", r#"{"timeoutSeconds":"soon"}"#, 400, refused()),
+        ("/api/daemon/kits/no/body/install", "", 501, not_here.clone()),
+        ("/api/daemon/kits/no/body/install", r#"{"source":{"kind":"tessl","url":"x"}}"#, 501, not_here),
+        (
+            "/api/daemon/kits/no/body/install",
+            r#"{"source":{"kind":"svn","url":"x"}}"#,
+            400,
+            refused_with(json!({"kitId*": "word", "kind*": "word"})),
+        ),
+        ("/api/daemon/kits/no/body/install", r#"{"source":{"kind":"git","url":"file:///none"}}"#, 502, not_fetched),
+        ("/api/daemon/kits/no/body/install", "{", 400, refused()),
+        ("/api/daemon/kits/no/body/enable", "", 404, unknown_kit.clone()),
+        ("/api/daemon/kits/no/body/disable", "", 404, unknown_kit),
+        ("/api/daemon/kit-sources/tessl/disable", "", 200, source.clone()),
+        ("/api/daemon/kit-sources/tessl/enable", "", 200, source),
+        (
+            "/api/daemon/kit-sources/nobody/enable",
+            "",
+            404,
+            refused_with(json!({"error": "=nobody: kit source not found", "source": "=nobody"})),
+        ),
+        ("/api/daemon/kit-sources/tessl/install", "", 404, refused()),
+        ("/api/daemon/workareas/nobody/restore", "", 404, refused()),
+        ("/api/daemon/workareas/nobody/restore", "{", 400, refused()),
+        ("/api/daemon/workareas/%2e%2e/restore", "", 400, refused()),
+        ("/api/daemon/archives/prune", r#"{"ids":["nobody"],"dryRun":true}"#, 200, shapes::pruned()),
     ]
 }
 
-/// What is wrong with an answer.
-fn faults(reply: &Reply, status: u16, shape: &Value) -> Vec<String> {
-    if reply.status != status {
-        return vec![format!("status {} instead of {status}: {}", reply.status, reply.body)];
+async fn read_all(server: &Server, contract: &mut Contract) {
+    for (path, status, shape) in reading() {
+        contract.check(&format!("GET {path}"), &server.get(path).await, status, &shape);
     }
-    problems(shape, &reply.json(), "")
+    let health = server.get("/healthz").await;
+    assert_eq!((health.status, health.body.as_str()), (200, "ok"));
+    let order = ["local", "bundled", "rensei", "tessl", "agentskills", "community"];
+    let sources = server.get("/api/daemon/kit-sources").await.json();
+    let rows = sources["sources"].as_array().unwrap().iter().zip(1..);
+    let found: Vec<_> = rows.map(|(row, n)| (row["name"].as_str(), row["priority"] == json!(n))).collect();
+    assert_eq!(found, order.map(|name| (Some(name), true)));
 }
 
-async fn read_all(server: &Server, found: &mut Vec<String>) {
-    for (path, status, shape) in reading() {
-        let reply = server.get(path).await;
-        found.extend(faults(&reply, status, &shape).into_iter().map(|fault| format!("GET {path}: {fault}")));
+async fn change_all(server: &Server, contract: &mut Contract) {
+    for (path, body, status, shape) in changing() {
+        contract.check(&format!("POST {path}"), &server.post(path, body).await, status, &shape);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_row_of_the_matrix_has_its_status_and_its_fields() {
+async fn every_row_of_the_matrix_on_a_host_with_nothing_to_show() {
     let server = Server::start().await;
-    let mut found = Vec::new();
-    read_all(&server, &mut found).await;
-    for (path, body, status, shape) in changing() {
-        let reply = server.post(path, body).await;
-        found.extend(faults(&reply, status, &shape).into_iter().map(|fault| format!("POST {path} {body}: {fault}")));
+    let mut contract = Contract::default();
+    read_all(&server, &mut contract).await;
+    change_all(&server, &mut contract).await;
+    contract.holds();
+    // Lists are never null, nor left out.
+    for (path, lists) in [
+        ("/api/daemon/sessions", json!([])),
+        ("/api/daemon/kits", json!({"kits": []})),
+        ("/api/daemon/workareas", json!({"active": [], "archived": []})),
+    ] {
+        assert_eq!(server.get(path).await.json(), lists, "{path}");
     }
-    read_all(&server, &mut found).await;
-    assert_eq!(server.get("/api/daemon/sessions").await.json().as_array().unwrap().len(), 1, "the filled state");
-    let stopped = server.post("/api/daemon/stop", "").await;
-    found.extend(faults(&stopped, 200, &action()));
-    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert_eq!(server.get("/api/daemon/pool/stats").await.json()["members"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_without_any_configuration_answers_the_same_shapes() {
     let server = Server::with("{}\n", |builder| builder).await;
-    let mut found = Vec::new();
-    read_all(&server, &mut found).await;
-    assert!(found.is_empty(), "{}", found.join("\n"));
+    let mut contract = Contract::default();
+    read_all(&server, &mut contract).await;
+    contract.holds();
 }
 
-/// Paths of the predecessor, each with the methods that its clients use.
-const MATRIX: &[(&str, &[&str])] = &[
-    ("/healthz", &["GET"]),
-    ("/api/daemon/status", &["GET"]),
-    ("/api/daemon/stats", &["GET"]),
-    ("/api/daemon/pause", &["POST"]),
-    ("/api/daemon/resume", &["POST"]),
-    ("/api/daemon/stop", &["POST"]),
-    ("/api/daemon/drain", &["POST"]),
-    ("/api/daemon/update", &["POST"]),
-    ("/api/daemon/capacity", &["POST"]),
-    ("/api/daemon/sessions", &["GET", "POST"]),
-    ("/api/daemon/sessions/id", &["GET"]),
-    ("/api/daemon/heartbeat", &["GET"]),
-    ("/api/daemon/doctor", &["GET"]),
-    ("/api/daemon/capabilities", &["GET"]),
-    ("/api/daemon/providers", &["GET"]),
-    ("/api/daemon/providers/id", &["GET"]),
-    ("/api/daemon/routing/config", &["GET"]),
-];
+/// `GET` rows that need something to show: number of the row, path, shape.
+fn filled(archive: &str) -> Vec<(u32, String, Value)> {
+    let differences = json!({"diff": {"summary": shapes::differences(), "entries": [shapes::difference()]}});
+    let rows = [
+        (0, "sessions/bad/record", shapes::record()),
+        (17, "providers/shell", json!({"provider": shapes::provider()})),
+        (19, "routing/explain/polled", shapes::explained()),
+        (21, "kits/team/whole", shapes::kit_in_full()),
+        (22, "kits/team/whole/verify-signature", shapes::signature()),
+        (30, "workareas/polled", shapes::live_workarea()),
+        (30, "workareas/<archive>", shapes::archived_workarea()),
+        (30, "workareas/small", shapes::archived_workarea()),
+        (32, "workareas/small/diff/other", differences.clone()),
+        (32, "workareas/other/diff/small", differences),
+        (32, "workareas/small/diff/small", json!({"diff": {"summary": shapes::differences(), "entries": []}})),
+    ];
+    rows.map(|(row, path, shape)| (row, format!("/api/daemon/{}", path.replace("<archive>", archive)), shape)).into()
+}
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_document_has_every_row_of_the_matrix() {
+async fn every_row_of_the_matrix_on_a_host_at_work() {
+    let host = AtWork::start().await;
+    let (server, mut contract) = (&host.server, Contract::default());
+    let events = listen(server).await;
+    contract.check("POST sessions/<id>/workarea", &host.acquired, 200, &shapes::acquired());
+    contract.check("GET /api/daemon/heartbeat", &host.first_heartbeat, 200, &shapes::heartbeat());
+    read_all(server, &mut contract).await;
+    for (row, path, shape) in filled(&host.archive) {
+        contract.check(&format!("row {row}"), &server.get(&path).await, 200, &shape);
+    }
+    contract.check("GET sessions/<id>", &host.detail().await, 200, &shapes::detail());
+    assert!(server.get("/api/daemon/sessions/polled").await.json().get("authToken").is_none());
+    streams(&host, &mut contract).await;
+
+    change_all(server, &mut contract).await;
+    let install = host.kit_source();
+    let restore = "/api/daemon/workareas/small/restore";
+    let archived = server.post("/api/daemon/sessions/polled/archive", "").await;
+    contract.check("row 30", &archived, 201, &shapes::archived_workarea());
+    let stop = "/api/daemon/sessions/polled/stop";
+    for (path, body, status, shape) in [
+        ("/api/daemon/kits/team/whole/disable", "", 200, shapes::kit()),
+        ("/api/daemon/kits/team/whole/enable", "", 200, shapes::kit()),
+        ("/api/daemon/kits/team/whole/install", install.as_str(), 200, shapes::installed()),
+        ("/api/daemon/kits/team/other/install", install.as_str(), 422, refused_with(json!({"kitId": "=team/other"}))),
+        ("/api/daemon/sessions", r#"{"sessionId":"polled","repository":"app"}"#, 409, refused()),
+        ("/api/daemon/sessions", r#"{"sessionId":"s9","repository":"app","unknown":{}}"#, 202, shapes::handle()),
+        (restore, r#"{"intoSessionId":"new","reason":"look"}"#, 201, shapes::restored_workarea()),
+        (restore, r#"{"intoSessionId":"new"}"#, 409, refused()),
+        (restore, r#"{"intoSessionId":"polled"}"#, 409, refused()),
+        ("/api/daemon/pool/evict", host.eviction.as_str(), 200, shapes::evicted()),
+        (stop, r#"{"reason":"enough"}"#, 200, shapes::stopped()),
+        (stop, "", 200, shapes::stopped()),
+        (
+            "/api/daemon/drain",
+            r#"{"timeoutSeconds":90,"keepAlive":true}"#,
+            200,
+            json!({"ok": "=true", "message": "=drain initiated (timeout 1m30s)"}),
+        ),
+        ("/api/daemon/resume", "", 200, action()),
+        ("/api/daemon/stop", "", 200, json!({"ok": "=true", "message": "=stopping"})),
+    ] {
+        contract.check(&format!("POST {path}"), &server.post(path, body).await, status, &shape);
+    }
+    heard(events, &mut contract).await;
+    contract.holds_in_full();
+}
+
+/// Listens to what happens.
+async fn listen(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /api/daemon/events HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200 ") && head.contains("content-type: text/event-stream"), "{head}");
+    stream
+}
+
+/// Compares what was heard until a workarea was given back.
+async fn heard(mut stream: TcpStream, contract: &mut Contract) {
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("event: workarea.released\n") || !seen.ends_with(b"\n\n\r\n") {
+        assert_ne!(tokio::time::timeout(PATIENCE, stream.read_buf(&mut seen)).await.unwrap().unwrap(), 0);
+    }
+    let text = String::from_utf8(seen).unwrap();
+    let mut names = BTreeSet::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("data:")) {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let name = event["type"].as_str().unwrap().to_owned();
+        contract.value(&shapes::event(&name), &event, "an event");
+        names.insert(name);
+    }
+    for name in ["host.state", "session.started", "session.ended", "workarea.released"] {
+        assert!(names.contains(name), "{names:?}");
+    }
+}
+
+/// What is no JSON document.
+async fn streams(host: &AtWork, contract: &mut Contract) {
+    let path = format!("/api/daemon/workareas/{}/diff/other", host.archive);
+    let lines = host.server.get(&path).await;
+    assert_eq!((lines.status, lines.header("content-type")), (200, Some("application/x-ndjson")), "{lines:?}");
+    let lines: Vec<Value> = lines.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (summary, entries) = lines.split_last().unwrap();
+    entries.iter().for_each(|entry| contract.value(&shapes::difference(), entry, "a line of a difference"));
+    contract.value(&json!({"summary": shapes::differences()}), summary, "the last line of a difference");
+
+    let output = host.server.get("/api/daemon/sessions/bad/output").await;
+    assert_eq!((output.status, output.body.as_str()), (200, "oops\n"));
+    assert!(output.header("content-type").unwrap().starts_with("application/octet-stream"), "{output:?}");
+}
+
+/// The methods of each path.
+fn by_path(rows: &[(u32, &'static str, &'static str)]) -> BTreeMap<&'static str, Vec<&'static str>> {
+    let mut paths: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (_, method, path) in rows {
+        paths.entry(*path).or_default().push(*method);
+    }
+    paths
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_refuses_other_methods_and_says_which_it_takes() {
+    let server = Server::start().await;
+    for (path, methods) in by_path(&[MATRIX, OWN].concat()) {
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH"].into_iter().filter(|method| !methods.contains(method)) {
+            let reply = server.call(&format!("{method} {}", path.replace(['<', '>'], "")), &[], "").await;
+            let said: Vec<_> = reply.header("allow").unwrap_or_default().split(',').map(str::trim).collect();
+            let told = |reply: &Reply| (reply.status, reply.error());
+            assert_eq!(told(&reply), (405, "method not allowed".to_owned()), "{method} {path}");
+            assert!(
+                methods.iter().all(|method| said.contains(&method.to_ascii_lowercase().as_str())),
+                "{path}: {said:?}"
+            );
+        }
+    }
+}
+
+/// Nothing is served that is not a row here, and nothing here is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_the_matrix() {
     let server = Server::with(CONFIG, |builder| builder).await;
     let document = documented(&server.get("/api/daemon/openapi.json").await.json());
-    for (path, methods) in MATRIX {
-        let found = document.iter().find(|(documented, _)| documented == path);
-        let found = found.unwrap_or_else(|| panic!("{path} is not documented"));
-        assert!(methods.iter().all(|method| found.1.iter().any(|known| known == method)), "{path}: {:?}", found.1);
+    let documented: BTreeMap<String, Vec<String>> = document.into_iter().collect();
+    let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (_, method, path) in MATRIX.iter().chain(OWN) {
+        let methods = rows.entry(matrix::in_the_document(path)).or_default();
+        if !methods.iter().any(|known| known == method) {
+            methods.push((*method).to_owned());
+        }
     }
+    assert_eq!(documented, rows);
+    let numbers: Vec<u32> = MATRIX.iter().map(|(number, _, _)| *number).collect();
+    assert_eq!(numbers, (1..=34).collect::<Vec<_>>());
 }

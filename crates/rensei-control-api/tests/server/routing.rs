@@ -6,7 +6,7 @@ use rensei_daemon_core::ProviderRegistry;
 use rensei_proto::control::Provider;
 use serde_json::{Value, json};
 
-struct Registry;
+pub(crate) struct Registry;
 
 impl ProviderRegistry for Registry {
     fn providers(&self) -> Vec<Provider> {
