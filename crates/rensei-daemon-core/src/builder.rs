@@ -278,7 +278,7 @@ impl PreparedDaemon {
         let kits = crate::kits::registry(&config, state.root());
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
         let routing = Routing::open(state.root().join("routing.json"));
-        let archives = Archives::new(&config.workarea.archive_root(state.root()));
+        let archives = Archives::retaining(&config.workarea.archive_root(state.root()), &state.retained());
         let sessions = Sessions::new(SessionParts {
             routing: Arc::clone(&routing),
             providers: builder.providers.clone(),

@@ -65,7 +65,10 @@ impl StateDir {
         };
         let sessions = root.join("sessions");
         fs::create_dir_all(&sessions).map_err(unusable(&root))?;
-        for private in [&root, &sessions] {
+        // Made while there is room, for when there is none.
+        let retained = root.join("retained");
+        fs::create_dir_all(&retained).map_err(unusable(&root))?;
+        for private in [&root, &sessions, &retained] {
             fs::set_permissions(private, Permissions::from_mode(0o700)).map_err(unusable(private))?;
         }
         // Workers carry their directory as their marker, so it must read the same whichever way the root was named.
@@ -75,6 +78,11 @@ impl StateDir {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Workareas of sessions that failed, until they are archived.
+    pub(crate) fn retained(&self) -> PathBuf {
+        self.root.join("retained")
     }
 
     pub(crate) fn sessions(&self) -> PathBuf {

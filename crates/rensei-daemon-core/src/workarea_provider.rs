@@ -48,6 +48,16 @@ pub trait WorkareaProvider: fmt::Debug + Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// Moves the workarea of a session that has ended to `to`, as it is, so that it can be archived later if not now; the
+    /// session has none when this answers true. The path does not exist, and is below the state root. Called where it may
+    /// wait for the disk. Default: false, and the host archives it where it is.
+    ///
+    /// # Errors
+    /// When the file system refuses; the workarea is where it was then.
+    fn set_aside(&self, _session: &SessionId, _to: &Path) -> Result<bool, WorkareaError> {
+        Ok(false)
+    }
+
     /// At the start of a daemon: does away with a workarea of [`list`](Self::list). The session has none when this
     /// returns; `before` may be called later, with the directory, and before that is deleted. Default: only that call, as
     /// there is nothing in the default of `list`; who answers that needs this.
@@ -98,6 +108,10 @@ impl WorkareaProvider for WorkareaManager {
 
     fn list(&self) -> io::Result<Vec<SessionId>> {
         Self::list(self)
+    }
+
+    fn set_aside(&self, session: &SessionId, to: &Path) -> Result<bool, WorkareaError> {
+        Self::set_aside(self, session, to)
     }
 
     fn discard(&self, session: &SessionId, before: Box<dyn FnOnce(&Path) + Send>) -> Result<(), WorkareaError> {

@@ -19,7 +19,7 @@ use std::time::Duration;
 const RETENTION_PAUSE: Duration = Duration::from_secs(300);
 
 impl DaemonHandle {
-    /// Live, restored and archived workareas.
+    /// Live, restored and archived workareas, and those that are to be archived.
     ///
     /// # Errors
     /// When the archives cannot be read.
@@ -29,12 +29,13 @@ impl DaemonHandle {
         let archives = self.archives();
         blocking(move || {
             active.extend(archives.restored()?);
+            active.extend(archives.retained()?);
             Ok(WorkareaList { active, archived: archives.list()?, in_progress: archives.in_progress() })
         })
         .await
     }
 
-    /// One workarea: of a live session, restored, or archived.
+    /// One workarea: of a live session, restored, archived, or to be archived.
     ///
     /// # Errors
     /// [`ArchiveError`] when it is none of these, or an archive that cannot be read.
@@ -43,9 +44,11 @@ impl DaemonHandle {
             return Ok(live_detail(self.live_row(live)));
         }
         let (archives, id) = (self.archives(), id.to_owned());
-        blocking(move || match archives.get_restored(&id) {
-            Err(ArchiveError::NotFound { .. }) => archives.get(&id),
-            found => found,
+        blocking(move || {
+            let is_missing = |found: &Result<_, _>| matches!(found, Err(ArchiveError::NotFound { .. }));
+            let places = [Archives::get_restored, Archives::get];
+            let found = places.into_iter().map(|get| get(&archives, &id)).find(|found| !is_missing(found));
+            found.unwrap_or_else(|| archives.get_retained(&id))
         })
         .await
     }
@@ -69,12 +72,13 @@ impl DaemonHandle {
         Ok(restored)
     }
 
-    /// Archives the workarea of a live session as it is now; the session goes on.
+    /// Archives the workarea of a live session as it is now; the session goes on. Or else that of an ended session that is
+    /// still to be archived, named by session or by its own id.
     ///
     /// # Errors
-    /// [`ArchiveError::NotFound`] when there is no such session, or it has no workarea yet.
+    /// [`ArchiveError::NotFound`] when there is neither.
     pub async fn archive_workarea(&self, id: &SessionId, reason: String) -> Result<WorkareaDetail, ArchiveError> {
-        let manifest = self.host.sessions.archive_live(id, reason).await?;
+        let manifest = self.host.sessions.archive_now(id, reason).await?;
         let archives = self.archives();
         blocking(move || archives.get(&manifest.id)).await
     }
@@ -145,11 +149,15 @@ fn live_detail(row: WorkareaSummary) -> WorkareaDetail {
     }
 }
 
-/// Removes archives that the configuration does not keep, until dropped.
+/// Archives what could not be archived before, and removes archives that the configuration does not keep, until dropped.
 pub(crate) async fn keep_archives_bounded(host: Arc<Host>) {
     loop {
         let (archives, retention) = (host.sessions.archives().clone(), retention(&host.config.workarea));
-        if let Err(error) = blocking(move || archives.prune(&retention, Timestamp::now(), false)).await {
+        let kept = blocking(move || {
+            archives.settle_all();
+            archives.prune(&retention, Timestamp::now(), false)
+        });
+        if let Err(error) = kept.await {
             tracing::warn!(error = chain(&error), "old archives could not be removed");
         }
         tokio::time::sleep(RETENTION_PAUSE).await;

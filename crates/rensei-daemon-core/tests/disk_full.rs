@@ -5,6 +5,9 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a failed step is a failed test")]
 
+use rensei_daemon_core::AcceptError;
+use rensei_proto::SessionId;
+use rensei_proto::control::{PostSession, WorkareaStatus};
 use rensei_testkit::{Call, Capture, FakePlatform, TempHost, TempState, WorkItem};
 use serde_json::json;
 use std::fs;
@@ -127,4 +130,96 @@ async fn a_full_disk_costs_neither_files_nor_running_sessions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_without_inodes_costs_neither_files_nor_running_sessions() {
     survived(fill_inodes).await;
+}
+
+/// A bare repository with one commit.
+fn repository(at: &Path) -> PathBuf {
+    let path = at.join("repo.git");
+    let git = |dir: &Path, args: &[&str]| {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        let output = Command::new("git").args(identity).args(args).current_dir(dir).output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    git(at, &["init", "-q", "--bare", "-b", "main", path.to_str().unwrap()]);
+    let tree = git(&path, &["mktree"]);
+    let commit = git(&path, &["commit-tree", &tree, "-m", "first"]);
+    git(&path, &["update-ref", "refs/heads/main", &commit]);
+    path
+}
+
+fn session(go: &Path) -> PostSession {
+    let script = format!("until [ -e '{}' ]; do sleep 0.01; done; exit 4", go.display());
+    serde_json::from_value(json!({"sessionId": "s1", "repository": "app", "env": {"SCRIPT": script}})).unwrap()
+}
+
+/// The same session once more, as soon as its end is complete.
+async fn posted(host: &TempHost, go: &Path) -> SessionId {
+    loop {
+        match host.handle().post_session(session(go)).await {
+            Ok(handle) => return handle.session_id,
+            Err(AcceptError::Duplicate { .. }) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_session_left_is_kept_on_a_full_disk_and_archived_when_there_is_room() {
+    let outside = tempfile::tempdir().unwrap();
+    let (go, repository) = (outside.path().join("go"), repository(outside.path()));
+    let platform = FakePlatform::start().await;
+    let state = TempState::new(&platform);
+    let Some(disk) = SmallDisk::mount(state.root()) else { return };
+    let state = state.configure(platform.url(), 8);
+    let config = fs::read_to_string(state.root().join("daemon.yaml")).unwrap();
+    fs::write(state.root().join("daemon.yaml"), config.replace("/srv/app", repository.to_str().unwrap())).unwrap();
+    let host = state.start().await;
+    let id = host.handle().post_session(session(&go)).await.unwrap().session_id;
+    let first = PathBuf::from(host.handle().acquire_workarea(&id).await.unwrap().path);
+    fs::write(first.join("left"), vec![b'x'; 100_000]).unwrap();
+
+    let ballast = fill_space(host.root());
+    fs::write(&go, "").unwrap();
+    host.ended("s1").await;
+    let kept = loop {
+        let row = host.handle().workareas().await.unwrap().active.into_iter().next();
+        match row.filter(|row| row.status == WorkareaStatus::Invalid) {
+            Some(row) => break row,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    assert!(kept.disposition.contains("no space left on the disk"), "{kept:?}");
+    let shown = host.handle().workarea(&kept.id).await.unwrap();
+    assert_eq!((shown.session_id.as_str(), &shown.notes), ("s1", &vec![kept.disposition]));
+    assert_eq!(fs::read(Path::new(&shown.path).join("left")).unwrap().len(), 100_000);
+    assert!(host.handle().archive_workarea(&id, String::new()).await.is_err(), "there is still no room");
+
+    // The same session again does not get it.
+    give_back(&ballast);
+    fs::remove_file(&go).unwrap();
+    let again = posted(&host, &go).await;
+    let second = PathBuf::from(host.handle().acquire_workarea(&again).await.unwrap().path);
+    assert!(first == second && !second.join("left").exists());
+    fs::write(&go, "").unwrap();
+    host.ended("s1").await;
+
+    // What is left to do is done at the next start.
+    let (_, state) = host.stop().await;
+    let host = state.start().await;
+    let archived = loop {
+        let list = host.handle().workareas().await.unwrap();
+        if list.active.is_empty() && list.archived.len() == 2 {
+            break list.archived;
+        }
+        tokio::task::yield_now().await;
+    };
+    let row = archived.iter().find(|row| row.id == kept.id).unwrap();
+    assert_eq!((row.session_id.as_str(), row.disposition.as_str()), ("s1", "failed"));
+    let tree = host.root().join("workareas").join(&kept.id).join("tree");
+    assert_eq!(fs::read(tree.join("left")).unwrap().len(), 100_000);
+    assert_eq!(fs::read_dir(host.root().join("retained")).unwrap().count(), 0);
+    let (_, state) = host.stop().await;
+    drop(disk);
+    drop(state);
 }

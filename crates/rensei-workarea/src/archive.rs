@@ -5,6 +5,7 @@
 //! <root>/<archive>/tree/             the workarea, byte for byte
 //! <root>-restored/<restore>/         a restored workarea
 //! <root>-restored/<restore>.json     where it came from
+//! <retained>/                        what is to be archived
 //! ```
 //!
 //! An archive is built beside its place and renamed, and never changes after that. It has modes, times of files and
@@ -26,11 +27,12 @@ pub use error::ArchiveError;
 pub use manifest::ArchiveManifest;
 pub use prune::Retention;
 
-pub(crate) use create::{private_directory, rename_new};
+pub(crate) use create::{STAMP, create_from, private_directory, rename_new};
 pub(crate) use id::file_name;
 pub(crate) use list::detail;
-pub(crate) use manifest::{ManifestError, Read, TREE, read as read_manifest};
+pub(crate) use manifest::{ManifestError, Read, TREE, read as read_manifest, read_named as read_named_manifest};
 
+use crate::retained::Failures;
 use crate::scratch;
 use crate::tree::{Progress, Tree};
 use rensei_proto::control::CopyProgress;
@@ -51,6 +53,11 @@ pub struct Archives {
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
+    /// Directory of what is to be archived.
+    retained: PathBuf,
+    /// What of that is being archived or removed.
+    settling: UseCount,
+    failures: Mutex<Failures>,
     /// Archives that are read or removed.
     used: UseCount,
     /// Sessions that a workarea is being restored for.
@@ -76,12 +83,22 @@ pub(crate) struct Mention<'a> {
 }
 
 impl Archives {
-    /// Archives below `root`, an absolute path that need not exist. What an earlier process left unfinished there is
-    /// deleted in the background.
+    /// The same as [`retaining`](Self::retaining), with a directory beside `root`.
     #[must_use]
     pub fn new(root: &Path) -> Self {
+        Self::retaining(root, &beside(root, "-retained"))
+    }
+
+    /// Archives below `root`, an absolute path that need not exist; workareas that are to be archived are kept in
+    /// `retained`, which must be on the disk of the workareas. What an earlier process left unfinished in either is deleted
+    /// in the background.
+    #[must_use]
+    pub fn retaining(root: &Path, retained: &Path) -> Self {
         let inner = Inner {
             root: root.to_owned(),
+            retained: retained.to_owned(),
+            settling: UseCount::default(),
+            failures: Mutex::default(),
             used: UseCount::default(),
             reserved: UseCount::default(),
             running: Mutex::default(),
@@ -99,7 +116,9 @@ impl Archives {
     fn sweep(&self) {
         scratch::sweep(self.root());
         scratch::sweep(&self.restored_root());
+        scratch::sweep(self.retained_root());
         self.forget_gone();
+        self.forget_settled();
     }
 
     /// Directory of the archives.
@@ -111,7 +130,13 @@ impl Archives {
     /// Directory of what was restored from them.
     #[must_use]
     pub fn restored_root(&self) -> PathBuf {
-        restored_root(&self.inner.root)
+        beside(&self.inner.root, "-restored")
+    }
+
+    /// Directory of what is to be archived.
+    #[must_use]
+    pub fn retained_root(&self) -> &Path {
+        &self.inner.retained
     }
 
     /// Archives the directory `source`.
@@ -120,7 +145,7 @@ impl Archives {
     /// [`ArchiveError`]; nothing is left behind then.
     pub fn create(&self, source: &Path, metadata: &ArchiveMetadata) -> Result<ArchiveManifest, ArchiveError> {
         let mention = self.mention("archive", &metadata.session_id, None);
-        create::create_with(source, &self.inner.root, metadata, &mention.running.progress)
+        create_from(source, &self.inner.root, metadata.draft(), &mention.running.progress)
     }
 
     /// What is being archived or restored at this moment.
@@ -153,6 +178,16 @@ impl Archives {
     /// Lets nobody else add or remove restored workareas.
     pub(crate) fn registering(&self) -> MutexGuard<'_, ()> {
         self.inner.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a retained workarea from being archived twice at the same time.
+    pub(crate) fn settling(&self, id: &str) -> Result<InUse<'_>, ArchiveError> {
+        self.inner.settling.hold_alone(id).ok_or_else(|| ArchiveError::InUse { id: id.to_owned() })
+    }
+
+    /// Why retained workareas are not archived.
+    pub(crate) fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.inner.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps an archive from being opened; none while somebody reads it.
@@ -212,9 +247,9 @@ impl Opened<'_> {
     }
 }
 
-/// Beside the archives, with their name.
-fn restored_root(root: &Path) -> PathBuf {
+/// Beside the archives, with their name and something after it.
+fn beside(root: &Path, suffix: &str) -> PathBuf {
     let mut name = root.file_name().unwrap_or_default().to_owned();
-    name.push("-restored");
+    name.push(suffix);
     root.with_file_name(name)
 }

@@ -29,6 +29,7 @@ mod names;
 mod pool;
 mod repository;
 mod restore;
+mod retained;
 mod scratch;
 mod tree;
 

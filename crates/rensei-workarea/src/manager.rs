@@ -8,6 +8,7 @@ mod request;
 
 pub use request::{AcquireRequest, CloneStrategy, ReleaseMode};
 
+use crate::archive::rename_new;
 use crate::files::Keep;
 use crate::git::GitEnvironment;
 use crate::marker::Marker;
@@ -116,6 +117,20 @@ impl WorkareaManager {
     pub async fn release(&self, session: &SessionId, mode: ReleaseMode) -> Result<(), WorkareaError> {
         let (manager, session) = (self.clone(), session.clone());
         blocking(move || manager.take_back(&session, mode)).await
+    }
+
+    /// Moves the checkout of a session to `to`, as it is, out of the session's hands and out of the pool. False when there
+    /// is none.
+    ///
+    /// # Errors
+    /// When the file system refuses; the checkout is where it was then.
+    pub fn set_aside(&self, session: &SessionId, to: &Path) -> Result<bool, WorkareaError> {
+        let path = self.path(session);
+        let Some(marker) = own_marker(&path)? else { return Ok(false) };
+        rename_new(&path, to).map_err(|error| WorkareaError::io("set aside", &path, error))?;
+        Marker::forget(&path);
+        self.inner.pool.retire(&marker.entry);
+        Ok(true)
     }
 
     /// Deletes the checkout of a session, for start-up: it is out of the way when this returns. In the background
@@ -229,13 +244,13 @@ impl WorkareaManager {
     }
 
     async fn existing(&self, path: &Path, request: &AcquireRequest) -> Result<Option<Marker>, WorkareaError> {
-        let (checkout, asked) = (path.to_owned(), request.repository.clone());
+        let (checkout, asked) = (path.to_owned(), (request.repository.clone(), request.attempt));
         blocking(move || {
             if std::fs::symlink_metadata(&checkout).is_err() {
                 return Ok(None);
             }
             match Marker::read(&checkout) {
-                Some(marker) if marker.repository == asked => Ok(Some(marker)),
+                Some(marker) if (&marker.repository, marker.attempt) == (&asked.0, asked.1) => Ok(Some(marker)),
                 Some(_) | None => {
                     Err(WorkareaError::io("make a checkout in", &checkout, io::ErrorKind::AlreadyExists.into()))
                 }
@@ -324,6 +339,7 @@ impl Plan {
             base_commit: base.map(|id| id.to_string()).unwrap_or_default(),
             base_branch,
             branch,
+            attempt: request.attempt,
             entry: String::new(),
             acquire_path: if cold { "cold" } else { "pool-fresh" }.to_owned(),
             notes: Vec::new(),

@@ -29,6 +29,9 @@ pub(crate) struct Marker {
     pub(crate) base_branch: Option<String>,
     /// Branch that was created.
     pub(crate) branch: String,
+    /// Which run of the session it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attempt: Option<u64>,
     /// Pool entry that it is; empty when it was made before there were any.
     #[serde(default)]
     pub(crate) entry: String,
@@ -48,6 +51,11 @@ impl Marker {
         let id = checkout.file_name()?.to_str()?;
         let places = [inside(checkout), beside(checkout)?];
         places.iter().filter_map(|place| parse(place)).find(|marker| marker.session_id.as_str() == id)
+    }
+
+    /// The note in a directory that was a checkout and may be called anything by now.
+    pub(crate) fn read_inside(directory: &Path) -> Option<Self> {
+        parse(&inside(directory))
     }
 
     /// Leaves the note in a checkout that is still being built, and beside where it is going to be.

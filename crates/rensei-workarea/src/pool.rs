@@ -10,7 +10,7 @@ mod recover;
 mod settings;
 mod state;
 
-pub(crate) use disk::{Pressure, pressure};
+pub(crate) use disk::{Pressure, Room, pressure};
 pub(crate) use record::{Place, Record, replace};
 pub(crate) use recover::Found;
 pub use settings::PoolSettings;

@@ -154,9 +154,8 @@ fn build(
     made.map_err(|error| ArchiveError::io("create", &target, error))?;
     let target_tree = Tree::open(&target).map_err(|error| ArchiveError::io("open", &target, error.into()))?;
     let rules = CopyRules { exact_modes: false, tolerant: false, limits: Limits::USUAL };
-    let copied =
-        copy(tree, &target_tree, rules, progress).map_err(|error| ArchiveError::while_reading(&archive.id, &error))?;
-    Ok(copied)
+    let failed = |error| ArchiveError::while_restoring(&archive.id, building.parent().unwrap_or(building), error);
+    copy(tree, &target_tree, rules, progress).map_err(failed)
 }
 
 /// Where the tree is while it is being built.

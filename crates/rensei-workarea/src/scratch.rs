@@ -54,7 +54,7 @@ fn move_away(path: &Path) -> io::Result<Option<PathBuf>> {
 pub(crate) fn sweep(dir: &Path) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_name().to_str().is_some_and(is_abandoned)
-            && let Err(error) = remove_tree(&entry.path())
+            && let Err(error) = remove_any(&entry.path())
         {
             tracing::warn!(path = %entry.path().display(), %error, "could not delete what an earlier run left");
         }

@@ -17,5 +17,7 @@ mod pool;
 mod push;
 #[path = "workareas/repositories.rs"]
 mod repositories;
+#[path = "common/small_disk.rs"]
+mod small_disk;
 #[path = "workareas/tokens.rs"]
 mod tokens;

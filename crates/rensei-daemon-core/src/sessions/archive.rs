@@ -1,31 +1,138 @@
-//! Archives of the workareas of live sessions.
+//! Archives of the workareas of sessions: of those that failed, and of live ones on request.
+//!
+//! What a failed session left is first moved out of everybody's hands, where it is kept until it is archived. Only a
+//! provider that cannot do that has it archived where it is.
 
-use super::{Sessions, workarea};
+use super::Sessions;
+use crate::config::OnFailure;
+use crate::errors::chain;
 use rensei_proto::SessionId;
-use rensei_workarea::{ArchiveError, ArchiveManifest, ArchiveMetadata, Archives};
+use rensei_proto::control::{SessionState, SessionView};
+use rensei_workarea::{ArchiveError, ArchiveManifest, ArchiveMetadata, Archives, WorkareaError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 impl Sessions {
     pub(crate) const fn archives(&self) -> &Archives {
         &self.parts.archives
     }
 
-    /// Archives the workarea of a live session as it is now.
-    pub(crate) async fn archive_live(&self, id: &SessionId, reason: String) -> Result<ArchiveManifest, ArchiveError> {
+    /// Archives the workarea of a live session as it is now, or that of an ended one that could not be archived yet.
+    pub(crate) async fn archive_now(&self, id: &SessionId, reason: String) -> Result<ArchiveManifest, ArchiveError> {
         let path = self.parts.workareas.path(id).filter(|path| path.is_dir());
-        let view = self.view(id).filter(|_| self.is_live(id));
-        let (Some(path), Some(view)) = (path, view) else {
-            return Err(ArchiveError::NotFound { id: id.to_string() });
-        };
-        let metadata = ArchiveMetadata {
-            disposition: "live".to_owned(),
-            reason: reason.chars().take(2000).collect(),
-            ..workarea::metadata(view, self.parts.workareas.held(id))
-        };
-        let archives = self.parts.archives.clone();
-        let manifest = blocking(move || archives.create(&path, &metadata)).await?;
+        let live = path.zip(self.view(id).filter(|_| self.is_live(id)));
+        let live = live.map(|(path, view)| (path, self.metadata(id, view)));
+        let (archives, session) = (self.parts.archives.clone(), id.clone());
+        let manifest = blocking(move || {
+            if let Some((path, metadata)) = live {
+                let metadata = ArchiveMetadata {
+                    disposition: "live".to_owned(),
+                    reason: reason.chars().take(2000).collect(),
+                    ..metadata
+                };
+                return archives.create(&path, &metadata);
+            }
+            let retained = archives.retained_of(session.as_str());
+            archives.settle(&retained.ok_or_else(|| ArchiveError::NotFound { id: session.to_string() })?)
+        })
+        .await?;
         tracing::info!(event = "workarea-archived", session_id = %id, archive = manifest.id, "workarea archived");
         Ok(manifest)
     }
+
+    /// Keeps what a session that failed left at `path`. Whether the session still has a workarea, which can go.
+    pub(super) async fn archive_failed(&self, id: &SessionId, path: PathBuf, view: Option<SessionView>) -> bool {
+        let Some(metadata) = self.wanted(id, view) else { return true };
+        let (archives, workareas) = (self.parts.archives.clone(), Arc::clone(&self.parts.workareas));
+        let session = id.clone();
+        let archived = tokio::task::spawn_blocking(move || {
+            match archives.retain(&metadata, |to| workareas.set_aside(&session, to)) {
+                Ok(Some(retained)) => {
+                    tell(&session, archives.settle(&retained));
+                    false
+                }
+                // Somebody else was faster: there is none any more.
+                Ok(None) if !path.exists() => true,
+                Ok(None) => tell(&session, archives.create(&path, &metadata)),
+                Err(error) => {
+                    tell_left(&session, &path, &error);
+                    false
+                }
+            }
+        });
+        archived.await.unwrap_or_else(|error| {
+            tracing::error!(session_id = %id, %error, "a workarea could not be archived");
+            false
+        })
+    }
+
+    /// Gets the workarea of a session that is not live out of the way; what it costs to archive it comes later.
+    pub(super) fn discard_stray(&self, id: &SessionId) {
+        let failed = self.view(id).filter(|view| view.state != SessionState::Completed);
+        let wanted = failed.and_then(|view| self.wanted(id, Some(view)));
+        let workareas = &self.parts.workareas;
+        let mut before: Box<dyn FnOnce(&Path) + Send> = Box::new(|_| ());
+        if let Some(metadata) = wanted {
+            match self.parts.archives.retain(&metadata, |to| workareas.set_aside(id, to)) {
+                Ok(Some(_)) => return,
+                Ok(None) => {
+                    let (archives, session) = (self.parts.archives.clone(), id.clone());
+                    before = Box::new(move |path| {
+                        tell(&session, archives.create(path, &metadata));
+                    });
+                }
+                Err(error) => return tell_left(id, &workareas.path(id).unwrap_or_default(), &error),
+            }
+        }
+        if let Err(error) = workareas.discard(id, before) {
+            tracing::warn!(session_id = %id, error = chain(&error), "workarea could not be discarded");
+        }
+    }
+
+    /// What to note on the archive of a session, if there is to be one.
+    fn wanted(&self, id: &SessionId, view: Option<SessionView>) -> Option<ArchiveMetadata> {
+        let view = view.filter(|_| self.parts.workarea_policy.on_failure == OnFailure::Archive)?;
+        Some(self.metadata(id, view))
+    }
+
+    fn metadata(&self, id: &SessionId, view: SessionView) -> ArchiveMetadata {
+        let held = self.parts.workareas.held(id);
+        let (branch, commit) = held.map(|held| (held.branch, held.commit)).unwrap_or_default();
+        let disposition = if view.state == SessionState::Terminated { "terminated" } else { "failed" };
+        ArchiveMetadata {
+            session_id: view.session_id.to_string(),
+            attempt: self.with_table(|table| table.run_of(id)),
+            project_id: view.project_id,
+            repository: rensei_workarea::redact(&view.repository),
+            r#ref: view.r#ref,
+            branch,
+            commit,
+            disposition: disposition.to_owned(),
+            reason: view.reason.unwrap_or_default(),
+            created_at: jiff::Timestamp::now(),
+            ..ArchiveMetadata::default()
+        }
+    }
+}
+
+/// Whether there is an archive.
+fn tell(session: &SessionId, archived: Result<ArchiveManifest, ArchiveError>) -> bool {
+    match archived {
+        Ok(made) => {
+            tracing::info!(event = "workarea-archived", session_id = %session, archive = made.id, "workarea archived");
+            true
+        }
+        Err(error) => {
+            let error = chain(&error);
+            tracing::error!(event = "workarea-retained", session_id = %session, error, "a workarea could not be archived and is kept");
+            false
+        }
+    }
+}
+
+fn tell_left(session: &SessionId, path: &Path, error: &WorkareaError) {
+    let (path, error) = (path.display(), chain(error));
+    tracing::error!(event = "workarea-retained", session_id = %session, %path, error, "a workarea could not be archived and stays where it is");
 }
 
 /// Runs something that waits for the disk where it may.

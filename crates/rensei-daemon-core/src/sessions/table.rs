@@ -221,6 +221,12 @@ impl Table {
         self.ended_entry(id).filter(of_org).map(|ended| ended.attempt)
     }
 
+    /// Fencing number under which a session runs here, or ran last, whoever's it is.
+    pub(crate) fn run_of(&self, id: &SessionId) -> Option<u64> {
+        let known = self.entries.get(id).map(|entry| entry.detail.attempt);
+        known.or_else(|| self.ended_entry(id).map(|ended| ended.attempt)).flatten()
+    }
+
     pub(crate) fn views(&self) -> Vec<SessionView> {
         let mut views: Vec<_> = self
             .ended

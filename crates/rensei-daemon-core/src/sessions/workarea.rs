@@ -1,19 +1,17 @@
 //! Workareas of sessions: asked for by workers, taken back by the host, whatever the worker did.
 
 use super::Sessions;
-use crate::config::{CloneStrategy, Config, OnFailure, Project};
+use crate::config::{CloneStrategy, Config, Project};
 use crate::errors::chain;
 use crate::events::SessionEvent;
 use crate::handle::AcquireError;
 use crate::org::Org;
-use rensei_proto::control::{
-    EvictPoolRequest, EvictPoolResponse, SessionState, SessionView, Workarea, WorkareaPoolStats,
-};
+use rensei_proto::control::{EvictPoolRequest, EvictPoolResponse, SessionState, Workarea, WorkareaPoolStats};
 use rensei_proto::{Secret, SessionDetail, SessionId};
-use rensei_workarea::{AcquireRequest, ArchiveMetadata, GitHints, GitToken, PoolSettings, ReleaseMode, WorkareaError};
+use rensei_workarea::{AcquireRequest, GitHints, GitToken, PoolSettings, ReleaseMode, WorkareaError};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -64,6 +62,7 @@ impl Sessions {
             },
             strategy: project.map(|project| strategy(project.clone_strategy)).unwrap_or_default(),
             toolchain: String::new(),
+            attempt: detail.attempt,
             scope: org.name.slug().unwrap_or_default().to_owned(),
         }
     }
@@ -84,41 +83,16 @@ impl Sessions {
             // What moved out of the worker's group must not write into the next session's files.
             super::monitor::kill_marked(self, id).await;
             self.parts.workareas.release(id, ReleaseMode::ReturnToPool).await
-        } else {
-            self.keep_what_failed(id, path, view).await;
+        } else if self.archive_failed(id, path, view).await {
             self.parts.workareas.release(id, ReleaseMode::Destroy).await
+        } else {
+            // Deleting it would lose it, and handing it on would show it to others.
+            return;
         };
         match released {
-            Ok(_) => self.parts.events.publish(SessionEvent::WorkareaReleased { session_id: id.clone() }),
+            Ok(()) => self.parts.events.publish(SessionEvent::WorkareaReleased { session_id: id.clone() }),
             Err(error) => {
                 tracing::warn!(session_id = %id, error = chain(&error), "workarea could not be released");
-            }
-        }
-    }
-
-    async fn keep_what_failed(&self, id: &SessionId, path: PathBuf, view: Option<SessionView>) {
-        let archive = self.archiver(view);
-        let (session, done) = (id.clone(), tokio::task::spawn_blocking(move || archive(&path)));
-        if let Err(error) = done.await {
-            tracing::error!(session_id = %session, %error, "a workarea could not be archived");
-        }
-    }
-
-    /// What archives the workarea of a session, in whatever directory it is by then.
-    fn archiver(&self, view: Option<SessionView>) -> impl FnOnce(&Path) + Send + 'static {
-        let archives = self.parts.archives.clone();
-        let wanted = self.parts.workarea_policy.on_failure == OnFailure::Archive;
-        let held = view.as_ref().and_then(|view| self.parts.workareas.held(&view.session_id));
-        move |path| {
-            let Some(view) = view.filter(|_| wanted) else { return };
-            let session = view.session_id.clone();
-            match archives.create(path, &metadata(view, held)) {
-                Ok(made) => {
-                    tracing::info!(event = "workarea-archived", session_id = %session, archive = made.id, "workarea archived");
-                }
-                Err(error) => {
-                    tracing::error!(session_id = %session, error = chain(&error), "a workarea could not be archived and is lost");
-                }
             }
         }
     }
@@ -129,10 +103,7 @@ impl Sessions {
         let workareas = self.parts.workareas.list().unwrap_or_default();
         for stray in workareas.iter().filter(|id| !self.is_live(id)) {
             tracing::info!(session_id = %stray, "discarding the workarea of an ended session");
-            let failed = self.view(stray).filter(|view| view.state != SessionState::Completed);
-            if let Err(error) = self.parts.workareas.discard(stray, Box::new(self.archiver(failed))) {
-                tracing::warn!(session_id = %stray, error = chain(&error), "workarea could not be discarded");
-            }
+            self.discard_stray(stray);
         }
     }
 
@@ -222,22 +193,5 @@ pub(crate) fn pool_settings(config: &Config) -> PoolSettings {
         keep: workarea.keep.clone(),
         clean: workarea.clean.clone(),
         ..PoolSettings::default()
-    }
-}
-
-pub(super) fn metadata(view: SessionView, held: Option<Workarea>) -> ArchiveMetadata {
-    let (branch, commit) = held.map(|held| (held.branch, held.commit)).unwrap_or_default();
-    let disposition = if view.state == SessionState::Terminated { "terminated" } else { "failed" };
-    ArchiveMetadata {
-        session_id: view.session_id.to_string(),
-        project_id: view.project_id,
-        repository: rensei_workarea::redact(&view.repository),
-        r#ref: view.r#ref,
-        branch,
-        commit,
-        disposition: disposition.to_owned(),
-        reason: view.reason.unwrap_or_default(),
-        created_at: jiff::Timestamp::now(),
-        ..ArchiveMetadata::default()
     }
 }

@@ -91,7 +91,8 @@ pub struct WorkareaSummary {
     /// Provider that an archived workarea came from.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source_provider: String,
-    /// Why there is an archive, or `corrupted: <reason>`.
+    /// Why there is an archive, or `corrupted: <reason>`; of a workarea that is still to be archived the same, or
+    /// `not archived: <reason>`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub disposition: String,
     /// When a live one was taken into use.
@@ -157,6 +158,9 @@ pub struct WorkareaDetail {
     /// Session that holds it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub owner_session: String,
+    /// What its user should know: what is missing in it, why it is not archived. *Extension.*
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The archive's `manifest.json` as it is, with keys that are not known here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Map<String, Value>>,
@@ -181,7 +185,8 @@ pub struct ExcludedEntry {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkareaList {
-    /// Those of live sessions by session id, then those that were restored by id.
+    /// Those of live sessions by session id, then those that were restored by id, then those of ended sessions that are to
+    /// be archived.
     pub active: Vec<WorkareaSummary>,
     /// Archives by id.
     pub archived: Vec<WorkareaSummary>,

@@ -13,6 +13,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+/// When an archive was made, as its name says it.
+pub(crate) const STAMP: &str = "%Y%m%dT%H%M%SZ";
 /// Archives that one session can have from the same second.
 const MAX_SAME: u32 = 1000;
 
@@ -21,6 +23,8 @@ const MAX_SAME: u32 = 1000;
 pub struct ArchiveMetadata {
     /// Session whose workarea it is; the id of the archive begins with it.
     pub session_id: String,
+    /// Which run of the session it was, when there can be several.
+    pub attempt: Option<u64>,
     /// Project of the session; may be empty.
     pub project_id: String,
     /// Repository that the workarea was made from.
@@ -48,23 +52,60 @@ pub struct ArchiveMetadata {
 /// # Errors
 /// [`ArchiveError`]; nothing is left behind then.
 pub fn create(source: &Path, root: &Path, metadata: &ArchiveMetadata) -> Result<ArchiveManifest, ArchiveError> {
-    create_with(source, root, metadata, &Progress::default())
+    create_from(source, root, metadata.draft(), &Progress::default())
 }
 
-pub(super) fn create_with(
+impl ArchiveMetadata {
+    /// Name of an archive that is to say this, unless it is taken.
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}", self.session_id, self.created_at.strftime(STAMP))
+    }
+
+    /// What is known before anything is copied.
+    pub(crate) fn draft(&self) -> ArchiveManifest {
+        let metadata = self.clone();
+        ArchiveManifest {
+            schema_version: SCHEMA.to_owned(),
+            id: self.name(),
+            session_id: metadata.session_id,
+            attempt: metadata.attempt,
+            project_id: metadata.project_id,
+            provider_id: "local".to_owned(),
+            source_provider: "local".to_owned(),
+            disposition: metadata.disposition,
+            reason: metadata.reason,
+            created_at: rfc3339_millis(metadata.created_at),
+            repository: metadata.repository,
+            r#ref: metadata.r#ref,
+            branch: metadata.branch,
+            commit: metadata.commit,
+            toolchain: metadata.toolchain,
+            ..ArchiveManifest::default()
+        }
+    }
+}
+
+/// Makes the archive of which `draft` is what is known of it.
+pub(crate) fn create_from(
     source: &Path,
     root: &Path,
-    metadata: &ArchiveMetadata,
+    draft: ArchiveManifest,
     progress: &Progress,
 ) -> Result<ArchiveManifest, ArchiveError> {
-    let stamp = metadata.created_at.strftime("%Y%m%dT%H%M%SZ");
-    let name = format!("{}-{stamp}", metadata.session_id);
-    super::id::file_name(&name)?;
+    super::id::file_name(&draft.id)?;
     private_directory(root).map_err(|error| ArchiveError::io("create", root, error))?;
     refuse_own_root(source, root)?;
     let building = scratch::building(root);
-    let built = build(source, root, &building, progress)
-        .and_then(|copied| publish(&building, root, manifest(metadata, &name, copied)));
+    let built = build(source, root, &building, progress).and_then(|copied| {
+        let complete = ArchiveManifest {
+            size_bytes: i64::try_from(copied.size).unwrap_or(i64::MAX),
+            entry_count: copied.entries,
+            excluded: copied.excluded,
+            excluded_count: copied.excluded_count,
+            ..draft
+        };
+        publish(&building, root, complete)
+    });
     if built.is_err() {
         // Swept at the next start if even this fails.
         let _ = scratch::remove(&building);
@@ -78,7 +119,7 @@ fn build(source: &Path, root: &Path, building: &Path, progress: &Progress) -> Re
     let open = |path: &Path| Tree::open(path).map_err(|error| ArchiveError::io("open", path, error.into()));
     let rules = CopyRules { exact_modes: true, tolerant: true, limits: Limits::USUAL };
     let copied = copy(&open(source)?, &open(&tree)?, rules, progress)
-        .map_err(|error| ArchiveError::while_archiving(source, error))?;
+        .map_err(|error| ArchiveError::while_archiving(source, root, error))?;
     // The workarea may be deleted as soon as there is an archive of it.
     flush(&tree).map_err(|error| ArchiveError::io("flush the disk of", root, error))?;
     Ok(copied)
@@ -104,31 +145,6 @@ fn publish(building: &Path, root: &Path, mut manifest: ArchiveManifest) -> Resul
         }
     }
     Err(ArchiveError::io("put in place", &root.join(first), io::ErrorKind::AlreadyExists.into()))
-}
-
-fn manifest(metadata: &ArchiveMetadata, id: &str, copied: Copied) -> ArchiveManifest {
-    let metadata = metadata.clone();
-    ArchiveManifest {
-        schema_version: SCHEMA.to_owned(),
-        id: id.to_owned(),
-        session_id: metadata.session_id,
-        project_id: metadata.project_id,
-        provider_id: "local".to_owned(),
-        source_provider: "local".to_owned(),
-        disposition: metadata.disposition,
-        reason: metadata.reason,
-        created_at: rfc3339_millis(metadata.created_at),
-        size_bytes: i64::try_from(copied.size).unwrap_or(i64::MAX),
-        repository: metadata.repository,
-        r#ref: metadata.r#ref,
-        branch: metadata.branch,
-        commit: metadata.commit,
-        capabilities: Vec::new(),
-        toolchain: metadata.toolchain,
-        entry_count: copied.entries,
-        excluded: copied.excluded,
-        excluded_count: copied.excluded_count,
-    }
 }
 
 fn write_manifest(building: &Path, manifest: &ArchiveManifest) -> Result<(), ArchiveError> {

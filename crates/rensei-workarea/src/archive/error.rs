@@ -75,29 +75,37 @@ pub enum ArchiveError {
 impl ArchiveError {
     pub(crate) fn io(operation: &str, path: &Path, source: io::Error) -> Self {
         let operation = format!("{operation} {}", path.display());
-        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        if is_full(&source) {
             return Self::DiskFull { detail: operation };
         }
         Self::Io { operation, source }
     }
 
     /// What went wrong while a workarea was copied into an archive.
-    pub(crate) fn while_archiving(path: &Path, error: TreeError) -> Self {
+    pub(crate) fn while_archiving(workarea: &Path, root: &Path, error: TreeError) -> Self {
         match error {
             TreeError::TooMany { .. } | TreeError::TooLarge { .. } => {
-                Self::TooLarge { path: path.display().to_string(), reason: error.to_string() }
+                Self::TooLarge { path: workarea.display().to_string(), reason: error.to_string() }
             }
-            TreeError::Io { operation, path, source } => Self::io(operation, Path::new(&path), source),
+            TreeError::Io { operation, path, source } => {
+                Self::io(&format!("{operation} `{path}` of {} below", workarea.display()), root, source)
+            }
         }
     }
 
-    /// What went wrong while the tree of an archive was read: but for a full disk it is the archive's fault.
+    /// What went wrong while the tree of an archive was compared: it is the archive's fault.
     pub(crate) fn while_reading(id: &str, error: &TreeError) -> Self {
-        let reason = with_source(error);
-        if error.is_disk_full() {
-            Self::DiskFull { detail: reason }
-        } else {
-            Self::Corrupted { id: id.to_owned(), reason }
+        Self::Corrupted { id: id.to_owned(), reason: with_source(error) }
+    }
+
+    /// What went wrong while the tree of an archive was restored into `target`: but for a full disk it is the archive's
+    /// fault.
+    pub(crate) fn while_restoring(id: &str, target: &Path, error: TreeError) -> Self {
+        match error {
+            TreeError::Io { operation, path, source } if is_full(&source) => {
+                Self::io(&format!("{operation} `{path}` of archive `{id}` in"), target, source)
+            }
+            other => Self::while_reading(id, &other),
         }
     }
 
@@ -145,6 +153,10 @@ impl ArchiveError {
             Self::TooLarge { .. } | Self::Io { .. } => None,
         }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// An error of a tree with what caused it, for texts that carry no chain.

@@ -31,6 +31,9 @@ pub struct ArchiveManifest {
     pub id: String,
     /// Session whose workarea it was.
     pub session_id: String,
+    /// Which run of the session it was, when there can be several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u64>,
     /// Project of the session.
     pub project_id: String,
     /// Provider of the archive: `local`.
@@ -99,8 +102,13 @@ pub(crate) enum ManifestError {
 
 /// Reads the manifest in the directory of an archive.
 pub(crate) fn read(directory: &Tree) -> Result<Read, ManifestError> {
+    read_named(directory, MANIFEST)
+}
+
+/// Reads a file that has the form of a manifest.
+pub(crate) fn read_named(directory: &Tree, name: &CStr) -> Result<Read, ManifestError> {
     let corrupted = |reason: String| ManifestError::Corrupted { reason };
-    let file = match open_file(directory.root(), MANIFEST) {
+    let file = match open_file(directory.root(), name) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Err(ManifestError::Missing),
         Err(Errno::LOOP) => return Err(corrupted("manifest.json is a symbolic link".to_owned())),

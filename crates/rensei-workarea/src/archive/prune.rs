@@ -5,7 +5,7 @@ use super::{ArchiveError, Archives, id, read_manifest};
 use crate::scratch;
 use crate::tree::{Tree, list};
 use jiff::Timestamp;
-use rensei_proto::control::{PruneResponse, PrunedWorkarea, SkippedWorkarea};
+use rensei_proto::control::{PruneResponse, PrunedWorkarea, SkippedWorkarea, WorkareaSummary};
 use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
 use std::time::Duration;
@@ -29,7 +29,7 @@ struct Candidate {
 }
 
 impl Archives {
-    /// Removes what `retention` does not keep, oldest first. Only archives that this program made and that can be read
+    /// Removes what `retention` does not keep, oldest first, and retained workareas that are as old. Of archives only archives that this program made and that can be read
     /// are ever removed by rule, and none that is read at this moment.
     ///
     /// # Errors
@@ -39,20 +39,24 @@ impl Archives {
         for candidate in surplus(self.candidates()?, retention, now) {
             self.note_removal(&mut response, &candidate.name, candidate.size, dry_run);
         }
+        let old = |row: &WorkareaSummary| {
+            let since = row.released_at.as_ref().and_then(|at| at.parse().ok());
+            since.zip(retention.max_age).is_some_and(|(since, max)| age(since, now) > max)
+        };
+        for row in self.retained()?.into_iter().filter(old) {
+            self.note_other(&mut response, &row.id, dry_run);
+        }
         Ok(response)
     }
 
-    /// Removes archives and restored workareas by name, whoever made them and whatever state they are in.
+    /// Removes archives, restored and retained workareas by name, whoever made them and whatever state they are in.
     #[must_use]
     pub fn remove(&self, ids: &[String], dry_run: bool) -> PruneResponse {
         let mut response = PruneResponse { dry_run, ..PruneResponse::default() };
         for id in ids {
             match self.named(id) {
                 Ok(Some(size)) => self.note_removal(&mut response, id, size, dry_run),
-                Ok(None) => match self.remove_restored(id, dry_run) {
-                    Ok(()) => response.removed.push(PrunedWorkarea { id: id.clone(), size_bytes: 0 }),
-                    Err(error) => skip(&mut response, id, &error),
-                },
+                Ok(None) => self.note_other(&mut response, id, dry_run),
                 Err(error) => skip(&mut response, id, &error),
             }
         }
@@ -66,6 +70,18 @@ impl Archives {
                 response.removed.push(PrunedWorkarea { id: name.to_owned(), size_bytes: size });
             }
             Err(error) => skip(response, name, &error),
+        }
+    }
+
+    /// What is no archive: restored, or to be archived.
+    fn note_other(&self, response: &mut PruneResponse, id: &str, dry_run: bool) {
+        let removed = match self.remove_restored(id, dry_run) {
+            Err(ArchiveError::NotFound { .. }) => self.remove_retained(id, dry_run),
+            removed => removed,
+        };
+        match removed {
+            Ok(()) => response.removed.push(PrunedWorkarea { id: id.to_owned(), size_bytes: 0 }),
+            Err(error) => skip(response, id, &error),
         }
     }
 
@@ -118,9 +134,7 @@ fn surplus(mut candidates: Vec<Candidate>, retention: &Retention, now: Timestamp
     let mut surplus: Vec<Candidate> = candidates
         .into_iter()
         .filter(|candidate| {
-            // One from the future, after a clock was set, has no age.
-            let age = Duration::try_from(now.duration_since(candidate.created)).unwrap_or_default();
-            let kept = retention.max_age.is_none_or(|max| age <= max)
+            let kept = retention.max_age.is_none_or(|max| age(candidate.created, now) <= max)
                 && retention.max_count.is_none_or(|max| count < max)
                 && retention.max_bytes.is_none_or(|max| bytes.saturating_add(candidate.size) <= max);
             if kept {
@@ -132,6 +146,11 @@ fn surplus(mut candidates: Vec<Candidate>, retention: &Retention, now: Timestamp
         .collect();
     surplus.reverse();
     surplus
+}
+
+/// One from the future, after a clock was set, has no age.
+fn age(created: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(created)).unwrap_or_default()
 }
 
 fn skip(response: &mut PruneResponse, id: &str, error: &ArchiveError) {

@@ -18,6 +18,8 @@ pub struct AcquireRequest {
     /// Toolchains that the session runs with, such as `java-17+node-20`: a used checkout is handed to sessions with the
     /// same ones only.
     pub toolchain: String,
+    /// Which run of the session it is for, when there can be several: what an earlier one left is never handed out.
+    pub attempt: Option<u64>,
     /// Whose session it is, such as an organisation: neither objects nor checkouts are shared across. Empty: the
     /// owner's of this machine.
     pub scope: String,

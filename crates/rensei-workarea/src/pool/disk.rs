@@ -15,8 +15,33 @@ pub(crate) struct Pressure {
 
 /// Pressure on the file system of `path`, or of the nearest directory above it that exists.
 pub(crate) fn pressure(path: &Path) -> io::Result<Pressure> {
+    Ok(Pressure::of(&stat(path)?))
+}
+
+/// What is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    bytes: u64,
+    inodes: u64,
+}
+
+impl Room {
+    /// On the file system of `path`, or of the nearest directory above it that exists.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let stat = stat(path)?;
+        Ok(Self { bytes: stat.f_bavail.saturating_mul(stat.f_frsize), inodes: stat.f_favail })
+    }
+
+    /// Whether it is so much more that what did not fit then may fit now.
+    pub(crate) const fn is_more_than(self, then: Self) -> bool {
+        self.bytes > then.bytes.saturating_add(then.bytes / 8)
+            || self.inodes > then.inodes.saturating_add(then.inodes / 8)
+    }
+}
+
+fn stat(path: &Path) -> io::Result<StatVfs> {
     let existing = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    Ok(Pressure::of(&rustix::fs::statvfs(existing)?))
+    Ok(rustix::fs::statvfs(existing)?)
 }
 
 impl Pressure {

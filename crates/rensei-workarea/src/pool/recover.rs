@@ -27,6 +27,7 @@ pub(super) fn recover(pool: &Pool, worktrees: &Path) -> Found {
         }
         match judge(pool, &dir, worktrees) {
             Some((record, state)) => {
+                scratch::sweep(&dir);
                 found.unclean.extend((state == State::Releasing).then(|| record.id.clone()));
                 pool.entries().insert(record.id.clone(), Entry { record, state });
             }

@@ -38,13 +38,6 @@ impl TreeError {
         let path: String = path.chars().take(400).flat_map(char::escape_debug).collect();
         Self::Io { operation, path: if path.is_empty() { ".".to_owned() } else { path }, source: source.into() }
     }
-
-    /// Whether there is no room on the disk.
-    pub(crate) fn is_disk_full(&self) -> bool {
-        let full =
-            |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        matches!(self, Self::Io { source, .. } if full(source))
-    }
 }
 
 /// Whether something cannot be read by this user.

@@ -36,7 +36,7 @@ impl Fixture {
 }
 
 /// In memory where there is such a place: an archive is flushed to disk, with everything that others write there.
-fn scratch() -> tempfile::TempDir {
+pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_none| tempfile::tempdir()).unwrap()
 }
 

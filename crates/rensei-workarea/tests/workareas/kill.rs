@@ -1,6 +1,7 @@
 //! Killed at any moment, and a disk that is full at any step.
 
 use crate::fixture::{Fixture, id};
+use crate::small_disk::SmallDisk;
 use rensei_proto::control::{EvictPoolRequest, PoolMemberStatus};
 use rensei_workarea::{AcquireRequest, GitEnvironment, ReleaseMode, WorkareaErrorKind as Kind, WorkareaManager};
 use std::collections::BTreeSet;
@@ -31,13 +32,21 @@ async fn victim() {
         let workarea = manager.acquire(&session, request).await.unwrap();
         std::fs::write(Path::new(&workarea.path).join("left"), "x").unwrap();
         std::fs::write(Path::new(&workarea.path).join("README.md"), "changed").unwrap();
-        let mode = if number % 5 == 4 { ReleaseMode::Destroy } else { ReleaseMode::ReturnToPool };
-        manager.release(&session, mode).await.unwrap();
+        match number % 5 {
+            4 => manager.release(&session, ReleaseMode::Destroy).await.unwrap(),
+            3 => assert!(manager.set_aside(&session, &aside(&dir).join(format!("{number}"))).unwrap()),
+            _ => manager.release(&session, ReleaseMode::ReturnToPool).await.unwrap(),
+        }
         if number % 4 == 3 {
             let everything = EvictPoolRequest { repo_url: remote.clone(), older_than_seconds: 0 };
             manager.evict(everything).await.unwrap();
         }
     }
+}
+
+/// Where the victim sets aside.
+fn aside(dir: &Path) -> PathBuf {
+    dir.join("aside")
 }
 
 fn spawn(fixture: &Fixture) -> Child {
@@ -75,6 +84,16 @@ async fn check(fixture: &Fixture, round: u64) {
     while unfinished() {
         tick.tick().await;
     }
+    for id in names(&state.join("pool")) {
+        let unfinished = names(&state.join("pool").join(&id)).filter(|name| name.starts_with('.')).count();
+        assert_eq!(unfinished, 0, "round {round}: {id}");
+    }
+    // What was set aside is whole and nobody's.
+    for name in names(&aside(fixture.dir.path())) {
+        let path = aside(fixture.dir.path()).join(name);
+        assert_eq!(fixture.git(&path, &["status", "--porcelain"]), "M README.md\n?? left", "round {round}");
+        std::fs::remove_dir_all(path).unwrap();
+    }
     for session in manager.list().unwrap() {
         let workarea = manager.held(&session).unwrap_or_else(|| panic!("round {round}: {session} is half a workarea"));
         let path = Path::new(&workarea.path);
@@ -99,6 +118,7 @@ fn names(dir: &Path) -> impl Iterator<Item = String> + use<> {
 #[tokio::test]
 async fn whoever_is_killed_no_half_workarea_is_handed_out_and_nothing_leaks() {
     let fixture = Fixture::new();
+    std::fs::create_dir(aside(fixture.dir.path())).unwrap();
     fixture.acquire("first", "main").await.unwrap();
     fixture.manager().release(&id("first"), ReleaseMode::ReturnToPool).await.unwrap();
     for round in 0..ROUNDS {
@@ -112,32 +132,6 @@ async fn whoever_is_killed_no_half_workarea_is_handed_out_and_nothing_leaks() {
     assert_eq!(names(&fixture.state().join("worktrees/.owned")).count(), 0);
 }
 
-/// A small file system, gone when dropped.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(at: PathBuf, kib: u32) -> Option<Self> {
-        std::fs::create_dir_all(&at).unwrap();
-        let size = format!("size={kib}k,mode=700");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&at).stderr(Stdio::null());
-        let mounted = mount.status().is_ok_and(|status| status.success());
-        mounted.then_some(Self(at))
-    }
-
-    fn grow(&self, kib: u32) {
-        let size = format!("remount,size={kib}k");
-        assert!(Command::new("mount").args(["-o", &size]).arg(&self.0).status().unwrap().success());
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        // A test that fails has other worries.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[tokio::test]
 async fn a_full_disk_is_named_and_costs_nothing() {
     let fixture = Fixture::new();
@@ -146,12 +140,9 @@ async fn a_full_disk_is_named_and_costs_nothing() {
     }
     let commit = fixture.commit("last", "x", "forty files");
     let mut failures = 0;
-    for kib in (32..1400).step_by(48) {
-        let Some(disk) = Small::mount(fixture.dir.path().join(format!("disk{kib}")), kib) else {
-            eprintln!("SKIPPED: only root may mount a small file system");
-            return;
-        };
-        let manager = WorkareaManager::new(&disk.0, fixture.env());
+    for kib in (32_u64..1400).step_by(48) {
+        let Some(disk) = SmallDisk::mount(fixture.dir.path().join(format!("disk{kib}")), kib) else { return };
+        let manager = WorkareaManager::new(disk.path(), fixture.env());
         let settings =
             rensei_workarea::PoolSettings { refuse_percent: 101, ..rensei_workarea::PoolSettings::default() };
         manager.configure(settings);
@@ -164,12 +155,12 @@ async fn a_full_disk_is_named_and_costs_nothing() {
             }
             manager.release(&id(session), ReleaseMode::ReturnToPool).await.unwrap();
         }
-        disk.grow(8192);
+        disk.resize(8192);
         let workarea = manager.acquire(&id("s3"), fixture.request("main")).await.unwrap();
         assert_eq!(workarea.commit, commit);
         assert_eq!(fixture.git(Path::new(&workarea.path), &["status", "--porcelain", "--ignored"]), "");
         manager.release(&id("s3"), ReleaseMode::Destroy).await.unwrap();
-        let (worktrees, pool) = (disk.0.join("worktrees"), disk.0.join("pool"));
+        let (worktrees, pool) = (disk.path().join("worktrees"), disk.path().join("pool"));
         let mut unfinished = names(&worktrees).chain(names(&pool)).filter(|name| name != ".owned");
         let members: BTreeSet<_> = manager.pool_stats().members.into_iter().map(|member| member.id).collect();
         assert!(unfinished.all(|name| members.contains(&name)), "{kib} KiB");
