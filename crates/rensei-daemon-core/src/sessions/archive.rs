@@ -3,7 +3,7 @@
 //! What a failed session left is first moved out of everybody's hands, where it is kept until it is archived. Only a
 //! provider that cannot do that has it archived where it is.
 
-use super::Sessions;
+use super::{Sessions, record};
 use crate::config::OnFailure;
 use crate::errors::chain;
 use rensei_proto::SessionId;
@@ -109,8 +109,8 @@ impl Sessions {
             commit,
             disposition: disposition.to_owned(),
             reason: view.reason.unwrap_or_default(),
+            toolchain: record::read_toolchain(&self.directory(id)),
             created_at: jiff::Timestamp::now(),
-            ..ArchiveMetadata::default()
         }
     }
 }

@@ -13,6 +13,7 @@ use rensei_proto::outcome::{OUTCOME_FILE, Outcome, STOP_FILE, StopNotice};
 use rensei_proto::{SessionDetail, SessionId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -25,6 +26,11 @@ pub(super) const OUTPUT_FILE: &str = "output.log";
 const VERSION: u32 = 1;
 /// Largest journal that is read.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// What the worker notes of kits.
+const KITS_FILE: &str = "kits.json";
+/// Tools of one session that are noted, and the longest name or version.
+const MAX_TOOLS: usize = 64;
+const MAX_TOOL_TEXT: usize = 200;
 /// Largest outcome that is read: it is remembered and reported as a whole.
 const MAX_OUTCOME_BYTES: u64 = 256 * 1024;
 
@@ -194,6 +200,31 @@ pub(super) fn read_outcome(directory: &Path, id: &SessionId) -> Option<Outcome> 
             None
         }
     }
+}
+
+/// Tools and versions that the kits of a session named, as far as its worker noted them.
+pub(super) fn read_toolchain(directory: &Path) -> BTreeMap<String, String> {
+    #[derive(Deserialize)]
+    struct Composed {
+        toolchain: Vec<Tool>,
+    }
+    #[derive(Deserialize)]
+    struct Tool {
+        name: String,
+        version: String,
+    }
+    let short = |text: &String| text.len() <= MAX_TOOL_TEXT;
+    let composed = read_json::<Composed>(&directory.join(KITS_FILE)).ok();
+    let tools = composed.into_iter().flat_map(|composed| composed.toolchain).take(MAX_TOOLS);
+    let named = tools.map(|tool| (tool.name, tool.version)).filter(|(name, version)| short(name) && short(version));
+    let mut toolchain = BTreeMap::new();
+    for (name, version) in named {
+        // Two kits may want two versions of a tool.
+        let versions: &mut String = toolchain.entry(name).or_default();
+        let more = if versions.is_empty() { version } else { format!(", {version}") };
+        versions.push_str(&more);
+    }
+    toolchain
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<T> {

@@ -14,8 +14,15 @@ const MAX_DEPTH: usize = 512;
 /// Larger files are not searched for attributes but taken to have them.
 const MAX_SEARCHED: usize = 1 << 20;
 
-/// Files that say which dependencies a project has.
-const LOCKFILES: [&str; 18] = [
+/// Files that say which dependencies and which toolchain a project has.
+const LOCKFILES: [&str; 27] = [
+    ".go-version",
+    ".java-version",
+    ".node-version",
+    ".nvmrc",
+    ".python-version",
+    ".ruby-version",
+    ".tool-versions",
     "Cargo.lock",
     "Gemfile.lock",
     "Package.resolved",
@@ -32,6 +39,8 @@ const LOCKFILES: [&str; 18] = [
     "package-lock.json",
     "pnpm-lock.yaml",
     "poetry.lock",
+    "rust-toolchain",
+    "rust-toolchain.toml",
     "uv.lock",
     "yarn.lock",
 ];
