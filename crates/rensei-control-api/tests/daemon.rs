@@ -233,9 +233,10 @@ async fn workareas_return_to_the_pool_or_are_archived() {
     assert!(!archives.exists(), "what succeeded is not archived");
     let second = run_with_workarea(&host, dir.path(), "s2", 1).await;
     assert_eq!(second.acquire_path, "pool-warm");
-    while host.client.pool_stats().await.unwrap().total_members > 0 {
+    while host.client.workareas().await.unwrap().archived.is_empty() {
         tick.tick().await;
     }
+    assert_eq!(host.client.pool_stats().await.unwrap().total_members, 0);
     let archive = std::fs::read_dir(&archives).unwrap().map(|entry| entry.unwrap().path()).next().unwrap();
     assert_eq!(std::fs::read_to_string(archive.join("tree/left")).unwrap(), "behind");
     let manifest: serde_json::Value =

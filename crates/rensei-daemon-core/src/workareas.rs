@@ -41,7 +41,8 @@ impl DaemonHandle {
     /// [`ArchiveError`] when it is none of these, or an archive that cannot be read.
     pub async fn workarea(&self, id: &str) -> Result<WorkareaDetail, ArchiveError> {
         if let Some(live) = self.live_sessions().iter().find(|live| live.session_id.as_str() == id) {
-            return Ok(live_detail(self.live_row(live)));
+            let notes = self.session_view(&live.session_id).map(|view| view.notes).unwrap_or_default();
+            return Ok(WorkareaDetail { notes, ..live_detail(self.live_row(live)) });
         }
         let (archives, id) = (self.archives(), id.to_owned());
         blocking(move || {

@@ -5,6 +5,8 @@ use rensei_proto::SessionDetail;
 
 /// Longest commit subject in bytes.
 const MAX_SUBJECT: usize = 200;
+/// Longest note on a workarea in bytes.
+const MAX_NOTE: usize = 2000;
 
 /// The agent's prompt: the stage's, else the prompt context, else title and body. May be empty.
 pub(crate) fn prompt(detail: &SessionDetail) -> String {
@@ -14,6 +16,16 @@ pub(crate) fn prompt(detail: &SessionDetail) -> String {
     }
     let parts = [detail.title.trim(), detail.body.trim()];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
+}
+
+/// The prompt with what the agent should know of its workarea.
+pub(crate) fn with_notes(prompt: String, notes: &[String]) -> String {
+    if notes.is_empty() {
+        return prompt;
+    }
+    let lines: Vec<String> = notes.iter().map(|note| format!("- {}", text::one_line(note, MAX_NOTE))).collect();
+    let section = format!("# Notes on this workarea\n\n{}", lines.join("\n"));
+    if prompt.trim().is_empty() { section } else { format!("{}\n\n{section}", prompt.trim_end()) }
 }
 
 /// Subject of the commit that collects what the agent left.
@@ -51,6 +63,15 @@ mod tests {
         assert_eq!(prompt(&context), "context\n");
         assert_eq!(prompt(&detail(|d| (d.title, d.body) = ("T".into(), "B".into()))), "T\n\nB");
         assert_eq!(prompt(&detail(|_| {})), "");
+    }
+
+    #[test]
+    fn notes_on_the_workarea_follow_the_task() {
+        let notes = ["`lib` is empty: run\nthis".to_owned(), "second".to_owned()];
+        assert_eq!(with_notes("Do it\n".into(), &[]), "Do it\n");
+        let section = "# Notes on this workarea\n\n- `lib` is empty: run this\n- second";
+        assert_eq!(with_notes("Do it\n".into(), &notes), format!("Do it\n\n{section}"));
+        assert_eq!(with_notes(" ".into(), &notes), section);
     }
 
     #[test]

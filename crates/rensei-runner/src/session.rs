@@ -133,7 +133,7 @@ impl Session {
         let spec = AgentSpec {
             session_id: self.detail.session_id.to_string(),
             workarea: PathBuf::from(&workarea.path),
-            prompt: kits.extend(prompt::prompt(&self.detail)),
+            prompt: kits.extend(prompt::with_notes(prompt::prompt(&self.detail), &workarea.notes)),
             env: env.iter().chain(&kits.env).map(|(name, value)| (name.clone(), value.clone())).collect(),
             raw_output,
         };
@@ -190,7 +190,8 @@ impl Session {
 
     fn announce_workarea(&self, workarea: &Workarea) {
         let commit: String = workarea.commit.chars().take(12).collect();
-        let content = format!("workarea at {commit} on branch {}", workarea.branch);
+        let mut content = format!("workarea at {commit} on branch {}", workarea.branch);
+        workarea.notes.iter().for_each(|note| content.extend(["; ", note]));
         self.activities.step("workarea", &content, Duration::from_millis(workarea.duration_ms));
     }
 

@@ -1,5 +1,6 @@
 //! All checkouts of a host.
 
+mod aside;
 mod background;
 mod borrow;
 mod build;
@@ -8,7 +9,7 @@ mod request;
 
 pub use request::{AcquireRequest, CloneStrategy, ReleaseMode};
 
-use crate::archive::rename_new;
+use crate::WorkareaError;
 use crate::files::Keep;
 use crate::git::GitEnvironment;
 use crate::marker::Marker;
@@ -16,7 +17,6 @@ use crate::mirror::{Mirror, Start, Upstream, blocking};
 use crate::names;
 use crate::pool::{self, Key, Pool, PoolSettings, Pressure};
 use crate::repository::Repository;
-use crate::{WorkareaError, scratch};
 use build::{Plan, Tools};
 use obtain::Obtain;
 use rensei_proto::SessionId;
@@ -117,37 +117,6 @@ impl WorkareaManager {
     pub async fn release(&self, session: &SessionId, mode: ReleaseMode) -> Result<(), WorkareaError> {
         let (manager, session) = (self.clone(), session.clone());
         blocking(move || manager.take_back(&session, mode)).await
-    }
-
-    /// Moves the checkout of a session to `to`, as it is, out of the session's hands and out of the pool. False when there
-    /// is none.
-    ///
-    /// # Errors
-    /// When the file system refuses; the checkout is where it was then.
-    pub fn set_aside(&self, session: &SessionId, to: &Path) -> Result<bool, WorkareaError> {
-        let path = self.path(session);
-        let Some(marker) = own_marker(&path)? else { return Ok(false) };
-        rename_new(&path, to).map_err(|error| WorkareaError::io("set aside", &path, error))?;
-        Marker::forget(&path);
-        self.inner.pool.retire(&marker.entry);
-        Ok(true)
-    }
-
-    /// Deletes the checkout of a session, for start-up: it is out of the way when this returns. In the background
-    /// `before` gets to see it, wherever it is by then, and then it is deleted.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn discard(
-        &self,
-        session: &SessionId,
-        before: impl FnOnce(&Path) + Send + 'static,
-    ) -> Result<(), WorkareaError> {
-        let path = self.path(session);
-        let Some(marker) = own_marker(&path)? else { return Ok(()) };
-        remove(&path, |path| scratch::remove_later(path, before))?;
-        self.inner.pool.retire(&marker.entry);
-        Ok(())
     }
 
     /// Sessions that have a checkout, sorted.

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Commands of workareas.
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkareaCommand {
-    /// List workareas: of live sessions, restored ones, archives.
+    /// List workareas: of live sessions, restored ones, archives, and what is still to be archived.
     List(ListArgs),
     /// Show one workarea.
     Show(ShowArgs),
@@ -17,13 +17,13 @@ pub(crate) enum WorkareaCommand {
     Diff(DiffArgs),
     /// Make a workarea from an archive.
     Restore(RestoreArgs),
-    /// Archive the workarea of a live session as it is now.
+    /// Archive the workarea of a live session as it is now, or one that could not be archived before.
     Archive(ArchiveArgs),
-    /// Remove archives and restored workareas.
+    /// Remove archives, restored workareas, and what could not be archived.
     Prune(PruneArgs),
 }
 
-/// List workareas: of live sessions, restored ones, archives.
+/// List workareas: of live sessions, restored ones, archives, and what is still to be archived.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Print one JSON document.
@@ -36,7 +36,7 @@ pub(crate) struct ListArgs {
 /// Show one workarea.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// Session, restored workarea or archive; also as `workarea list` shortens it.
+    /// Session, restored workarea, archive, or what is to be one; also as `workarea list` shortens it.
     #[arg(value_name = "ID")]
     pub(crate) id: String,
     /// Print one JSON document.
@@ -88,13 +88,13 @@ pub(crate) struct RestoreArgs {
     pub(crate) address: AddressArgs,
 }
 
-/// Archive the workarea of a live session as it is now.
+/// Archive the workarea of a live session as it is now, or one that could not be archived before.
 #[derive(Debug, Args)]
 pub(crate) struct ArchiveArgs {
-    /// The session; it goes on.
+    /// The session, which goes on; of an ended one the session, or the workarea's own id.
     #[arg(value_name = "SESSION")]
     pub(crate) session: SessionId,
-    /// Why; kept in the archive.
+    /// Why; kept in the archive of a live session.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Print one JSON document.
@@ -104,9 +104,10 @@ pub(crate) struct ArchiveArgs {
     pub(crate) address: AddressArgs,
 }
 
-/// Remove archives and restored workareas.
+/// Remove archives, restored workareas, and what could not be archived.
 ///
-/// By rule, oldest first: only archives that this program made. By name: whatever it is.
+/// By rule, oldest first: only archives that this program made, and by age what could not be archived. By name: whatever
+/// it is.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

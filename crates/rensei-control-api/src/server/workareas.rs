@@ -14,10 +14,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) fn routes<T: Table>(table: T) -> T {
-    let listed = says("workareas", "workareas", "Live, restored and archived workareas.");
-    let shown = says("workareaDetail", "workareas", "One workarea: of a live session, restored, or archived.");
+    let listed =
+        says("workareas", "workareas", "Live, restored and archived workareas, and those that are to be archived.");
+    let shown =
+        says("workareaDetail", "workareas", "One workarea: of a live session, restored, archived, or to be archived.");
     let restored = says("restoreWorkarea", "workareas", "Makes a workarea from an archive.");
-    let archived = says("archiveWorkarea", "workareas", "Archives the workarea of a live session as it is now.");
+    let archived = says(
+        "archiveWorkarea",
+        "workareas",
+        "Archives the workarea of a live session as it is now, or one that could not be archived before.",
+    );
     let pruned = says("pruneWorkareas", "workareas", "Removes archives by age, number and size, or what is named.");
     let table = table
         .get("/api/daemon/workareas", list, listed)

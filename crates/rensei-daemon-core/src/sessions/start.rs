@@ -115,6 +115,7 @@ fn first_view(detail: &SessionDetail, project: &Project, origin: &Origin) -> Ses
         exit_code: None,
         signal: None,
         reason: None,
+        notes: Vec::new(),
         adopted: false,
         reported: false,
         outcome: None,

@@ -36,6 +36,11 @@ impl Sessions {
         for note in &workarea.notes {
             tracing::warn!(event = "workarea-note", session_id = %id, note, "the workarea is not complete");
         }
+        self.with_table(|table| {
+            if let Some(entry) = table.entry_mut(id) {
+                entry.view.notes.clone_from(&workarea.notes);
+            }
+        });
         // The session may have ended meanwhile; then nobody else would give the workarea back.
         if !self.is_live(id) {
             self.release_workarea(id).await;

@@ -179,6 +179,9 @@ pub struct SessionView {
     /// Why the daemon ended it, or what it found after a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What may be missed in its workarea: submodules, files in LFS. *Extension.*
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Whether the daemon found it alive after a restart.
     #[serde(default)]
     pub adopted: bool,

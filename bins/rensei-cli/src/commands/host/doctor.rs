@@ -62,7 +62,10 @@ async fn examine(context: &Context, args: &DoctorArgs) -> CommandResult<Report> 
     let config = args.config.clone().map_or_else(|| root.join("daemon.yaml"), |path| context.expand(path));
     checks.push(config::check(&config, &context.env));
     checks.extend(state::checks(&root, found.status()));
-    checks.extend(found.status().map(daemon::checks).unwrap_or_default());
+    if let Some(status) = found.status() {
+        checks.extend(daemon::checks(status));
+        checks.extend(daemon::retained(&client).await);
+    }
     checks.push(machine::git(&context.env).await);
     checks.extend(machine::disk(&root));
     let host_binary = std::env::current_exe().unwrap_or_default();

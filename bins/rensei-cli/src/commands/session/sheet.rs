@@ -61,6 +61,9 @@ pub(super) fn of_host(output: &Output, view: &SessionView, with_tail: bool) -> R
     }
     rows.add_some("Summary", outcome.and_then(|outcome| outcome.summary.as_deref()).map(text::clean));
     rows.add_some("Reason", view.reason.as_deref().map(text::clean));
+    for note in &view.notes {
+        rows.add("Note", text::clean(note));
+    }
     add_error(&mut rows, output, outcome.and_then(|outcome| outcome.error.as_deref()));
     add_tail(&mut rows, outcome.map(|outcome| &outcome.result).filter(|_| with_tail));
     add_timeline(&mut rows, &host_timeline(view));

@@ -20,6 +20,12 @@ pub(super) async fn run(context: &Context, args: ListArgs) -> CommandResult<Exit
         context.output.json(&list)?;
     } else {
         context.output.line(page(&context.output, &list, now_ms()))?;
+        for row in list.active.iter().filter(|row| row.status == WorkareaStatus::Invalid) {
+            let (id, why) = (id::shown(&row.id), text::clean(&row.disposition));
+            context
+                .output
+                .warn(format_args!("{id}: {why}; try again: `rensei workarea archive {}`", text::clean(&row.id)));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -68,7 +74,8 @@ fn reference(text: &str) -> String {
 }
 
 fn age(row: &WorkareaSummary, now: i64) -> String {
-    let since = row.created_at.as_deref().or(row.acquired_at.as_deref()).and_then(parse_ms);
+    let times = [&row.created_at, &row.acquired_at, &row.released_at];
+    let since = times.into_iter().find_map(Option::as_deref).and_then(parse_ms);
     match since {
         Some(since) if since < now => span(between(since, now)),
         _ => "-".to_owned(),

@@ -48,6 +48,10 @@ pub(super) fn sheet(workarea: &WorkareaDetail) -> Rows {
     for (name, version) in &workarea.toolchain {
         rows.add_some(&format!("Tool {}", text::clean(name)), said(version));
     }
+    rows.add_some("Released", workarea.released_at.as_deref().map(text::clean));
+    for note in &workarea.notes {
+        rows.add("Note", text::clean(note));
+    }
     add_manifest(&mut rows, workarea);
     for excluded in workarea.excluded.iter().take(MAX_NAMED) {
         rows.add("Left out", format_args!("{} ({})", text::clean(&excluded.path), text::clean(&excluded.kind)));

@@ -6,7 +6,7 @@ use crate::commands::host::status::{next_step, skew};
 use crate::error::{CommandError, CommandResult};
 use crate::output::text;
 use crate::output::time::{ago, now_ms, parse_ms};
-use rensei_proto::control::{HostState, Organization, Registration, RegistrationState, Status};
+use rensei_proto::control::{HostState, Organization, Registration, RegistrationState, Status, WorkareaStatus};
 
 /// Who answers at the control port.
 #[derive(Debug)]
@@ -74,6 +74,21 @@ pub(super) fn checks(status: &Status) -> Vec<Check> {
     }
     checks.extend(status.organizations.iter().filter(|organization| !organization.name.is_empty()).map(organization));
     checks
+}
+
+/// What failed sessions left and could not be archived; nothing when all of it is.
+pub(super) async fn retained(client: &HostClient) -> Option<Check> {
+    let list = client.ask(async |api| api.workareas().await).await.ok()?;
+    let mut kept = list.active.iter().filter(|row| row.status == WorkareaStatus::Invalid);
+    let first = kept.next()?;
+    let detail = format!(
+        "{} of failed sessions not archived; {}: {}",
+        text::count(1 + kept.count(), "workarea"),
+        first.id,
+        first.disposition
+    );
+    let fix = "make room, then see them archived: `rensei workarea list`; or delete one: `rensei workarea prune <id>`";
+    Some(Check::warning("archives", detail, fix))
 }
 
 /// One that is worked for beside that of `daemon.yaml`.
