@@ -10,4 +10,5 @@ mod logs;
 mod platform;
 mod snapshots;
 mod watch;
+mod workareas;
 mod world;

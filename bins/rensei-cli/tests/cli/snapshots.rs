@@ -13,8 +13,8 @@ const WIDE: &str = "160";
 const NARROW: &str = "44";
 
 /// One world whose commands are looked at.
-struct Studio {
-    world: World,
+pub(crate) struct Studio {
+    pub(crate) world: World,
     /// Control API that the commands ask.
     url: String,
     /// Directory of the programs that there are, so that what else is installed on this machine does not show.
@@ -31,7 +31,7 @@ impl Studio {
     }
 
     /// A daemon with one project.
-    fn with_daemon() -> (Self, Running) {
+    pub(crate) fn with_daemon() -> (Self, Running) {
         let world = World::new();
         let programs = programs(&world);
         world.configure(&world.repository(), "");
@@ -44,7 +44,7 @@ impl Studio {
     }
 
     /// Compares what a command prints with `<name>--<state>.snap`, where the name is the command's.
-    fn shot(&self, state: &str, args: &[&str]) {
+    pub(crate) fn shot(&self, state: &str, args: &[&str]) {
         let wide = self.print(args, WIDE, "never");
         let mut text = format!("$ rensei {}\n{wide}", self.masked(&args.join(" ")));
         let narrow = self.print(args, NARROW, "never");
@@ -60,7 +60,7 @@ impl Studio {
     }
 
     /// As [`shot`](Self::shot), for what can be done once only.
-    fn shot_once(&self, state: &str, args: &[&str]) {
+    pub(crate) fn shot_once(&self, state: &str, args: &[&str]) {
         compare(
             state,
             args,
@@ -95,7 +95,7 @@ impl Studio {
     }
 
     /// Posts a session of the shell runtime under a known id.
-    fn post(&self, id: &str, title: &str, command: &str) {
+    pub(crate) fn post(&self, id: &str, title: &str, command: &str) {
         let profile = json!({"provider": "shell", "providerConfig": {"command": command}});
         let body =
             json!({"sessionId": id, "repository": "alpha", "ref": "main", "title": title, "resolvedProfile": profile});
@@ -109,12 +109,17 @@ impl Studio {
         assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     }
 
+    /// What a command answers as JSON.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let mut command = self.world.command(args);
+        command.arg("--json").env("RENSEI_DAEMON_URL", &self.url);
+        finish(command).exits(0).json()
+    }
+
     /// Waits until a session is in one of these states.
-    fn wait(&self, id: &str, states: &[&str]) {
+    pub(crate) fn wait(&self, id: &str, states: &[&str]) {
         until(&format!("{id} is {states:?}"), || {
-            let mut command = self.world.command(&["session", "show", id, "--json"]);
-            command.env("RENSEI_DAEMON_URL", &self.url);
-            let view: Value = finish(command).exits(0).json();
+            let view = self.json(&["session", "show", id]);
             states.contains(&view["state"].as_str().unwrap())
         });
     }
@@ -151,6 +156,13 @@ fn is_word(c: char) -> bool {
 /// What differs from run to run, and what stands for it. Spaces behind a value pad its column.
 const MASKS: &[(&str, &str)] = &[
     (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
+    (r"\b\d{8}T\d{6}Z(-restore-\d+)?", "[stamp]$1"),
+    (r"-restore-\d+", "-restore-[ns]"),
+    (r"\b\d{4}\.\.\d{8}\b", "[year]..[end]"),
+    // What is below .git depends on ids of objects.
+    (r"(Size|Entries): +[0-9.]+( K?i?B)?", "$1: [n]"),
+    (r"\d+ paths below \.git not shown\n[^\n]* total", "[n] paths below .git not shown\n[counts]"),
+    (r"(ses-\S+  |workareas?, )[0-9.]+ K?i?B\b", "$1[n]"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
     (r"(just now|\d+[smhd] ago) *", "[ago] "),
     (r"Uptime: ( +)\S+", "Uptime: $1[uptime]"),
@@ -163,6 +175,7 @@ const MASKS: &[(&str, &str)] = &[
     (r"\b\d+(\.\d+)? m?s\b *", "[span] "),
     ("(running(?:\u{1b}\\[[0-9;]*m| )+)\\d+ +", "${1}[pid] "),
     ("PID +ACCEPTED", "PID   ACCEPTED"),
+    ("AGE +PROJECT", "AGE    PROJECT"),
     ("START +CHOSEN", "START  CHOSEN"),
     (r"\b[0-9a-f]{40}\b", "[commit]"),
     // Scores depend on how long things took.

@@ -102,10 +102,25 @@ impl World {
 
     /// A bare repository with one commit on `main`.
     pub(crate) fn repository(&self) -> String {
+        self.repository_with(&[])
+    }
+
+    /// The same with these files in it.
+    pub(crate) fn repository_with(&self, files: &[(&str, &str)]) -> String {
         let path = self.path().join("repo.git");
         let text = path.to_str().unwrap().to_owned();
         self.git(&["init", "--quiet", "--bare", "--initial-branch=main", &text]);
-        let tree = self.git(&["-C", &text, "mktree"]);
+        let lines = files.iter().map(|(name, content)| {
+            let file = self.path().join("content");
+            std::fs::write(&file, content).unwrap();
+            let blob = self.git(&["-C", &text, "hash-object", "-w", file.to_str().unwrap()]);
+            format!("100644 blob {}\t{name}\n", blob.trim())
+        });
+        let listing = self.path().join("listing");
+        std::fs::write(&listing, lines.collect::<String>()).unwrap();
+        let mut mktree = self.git_command(&["-C", &text, "mktree"]);
+        mktree.stdin(std::fs::File::open(listing).unwrap());
+        let tree = finish(mktree).exits(0).stdout;
         let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
         let commit = [&["-C", &text], &identity[..], &["commit-tree", tree.trim(), "-m", "first"]].concat();
         let commit = self.git(&commit);
@@ -114,10 +129,14 @@ impl World {
     }
 
     pub(crate) fn git(&self, args: &[&str]) -> String {
+        finish(self.git_command(args)).exits(0).stdout
+    }
+
+    fn git_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap()).stdin(Stdio::null());
         command.env("HOME", self.path().join("home")).current_dir(self.path());
-        finish(command).exits(0).stdout
+        command
     }
 
     /// Writes daemon.yaml for one project; `rest` is appended.
