@@ -9,7 +9,7 @@ pub enum AcceptError {
         /// Its name, escaped.
         name: String,
     },
-    /// The daemon is starting, paused, draining or stopping.
+    /// The daemon is starting, paused, draining, being updated or stopping.
     #[error("daemon is not running (state \"{state}\")")]
     NotRunning {
         /// Internal state.
@@ -137,6 +137,10 @@ impl AcceptError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotRunning { state: "paused" } => "run `rensei host resume`".to_owned(),
+            Self::NotRunning { state: "updating" } => {
+                "the host is being replaced by a newer version; try again, or cancel with `rensei host resume`"
+                    .to_owned()
+            }
             Self::NotAllowed { .. } => {
                 "add it under `projects:` in daemon.yaml (id and repository); the host takes it in at once".to_owned()
             }

@@ -24,6 +24,7 @@ use crate::sessions::{EnvironmentParts, Feed, OutputSink, SessionParts, Sessions
 use crate::state::{StateDir, StateLock};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
+use crate::update::{UpdateHook, Updater, Updates};
 use crate::workarea_provider::WorkareaProvider;
 use rensei_platform_client::ClientOptions;
 use rensei_proto::platform::RegisterRequest;
@@ -57,6 +58,7 @@ pub struct DaemonBuilder {
     version: String,
     defaults: Defaults,
     clock: Arc<dyn Clock>,
+    updater: Option<Updater>,
 }
 
 impl DaemonBuilder {
@@ -78,6 +80,7 @@ impl DaemonBuilder {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             defaults: Defaults { hostname: String::new(), cpus: 1 },
             clock: Arc::new(SystemClock),
+            updater: None,
         }
     }
 
@@ -177,6 +180,14 @@ impl DaemonBuilder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Replaces the program by newer versions, when somebody asks for it. Each of its steps may take as long as `limit`.
+    /// Default: the host says that it cannot.
+    #[must_use]
+    pub fn update_hook(mut self, limit: Duration, hook: impl UpdateHook) -> Self {
+        self.updater = Some(Updater::new(Arc::new(hook), limit));
         self
     }
 
@@ -323,6 +334,7 @@ impl PreparedDaemon {
             last_beat: LastBeat::default(),
             admissions: Counted::new(),
             control_token,
+            updates: Updates::new(builder.updater),
         };
         Daemon::new(Arc::new(host), lock)
     }

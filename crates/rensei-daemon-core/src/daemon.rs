@@ -4,7 +4,7 @@ use crate::builder::DaemonBuilder;
 use crate::clock;
 use crate::handle::DaemonHandle;
 use crate::host::Host;
-use crate::lifecycle::{Action, Phase};
+use crate::lifecycle::{Action, Phase, UpdateStage};
 use crate::org;
 use crate::sessions::{STOP_GRACE, StopCause};
 use crate::state::StateLock;
@@ -33,7 +33,12 @@ pub struct Daemon {
 pub struct Finished {
     /// Sessions that did not end by themselves.
     pub forced: usize,
+    /// The program was replaced by a newer version, which wants to be started: [`EXIT_RESTART`].
+    pub restart: bool,
 }
+
+/// Exit code of a program whose daemon [wants to be started again](Finished::restart). Service managers are told to.
+pub const EXIT_RESTART: u8 = 3;
 
 impl Daemon {
     /// Starts to put a daemon together on the state directory `state_root`.
@@ -75,8 +80,10 @@ impl Daemon {
         let _bounded = tokio::time::timeout(WIND_UP, self.host.sessions.output_delivered()).await;
         let routing = Arc::clone(&self.host.routing);
         let _saved = tokio::task::spawn_blocking(move || routing.save()).await;
+        // A stop that came after the update wins.
+        let restart = self.host.lifecycle.phase() == Phase::Stopping { restart: true };
         let _phase = self.host.lifecycle.apply(Action::Emptied);
-        Finished { forced }
+        Finished { forced, restart }
     }
 
     fn start_lanes(&self) -> JoinSet<()> {
@@ -108,9 +115,12 @@ impl Daemon {
         loop {
             let phase = lifecycle.phase();
             match phase {
-                Phase::Draining { deadline, .. } => forced += self.drain(phase, deadline).await,
-                Phase::Stopping | Phase::Stopped => return forced,
-                Phase::Starting | Phase::Running | Phase::Paused => {
+                Phase::Draining { deadline, .. }
+                | Phase::Updating { stage: UpdateStage::Draining { deadline }, .. } => {
+                    forced += self.drain(phase, deadline).await;
+                }
+                Phase::Stopping { .. } | Phase::Stopped => return forced,
+                Phase::Starting | Phase::Running | Phase::Paused | Phase::Updating { .. } => {
                     lifecycle.changed_from(phase).await;
                 }
             }

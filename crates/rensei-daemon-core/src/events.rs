@@ -38,33 +38,36 @@ pub enum SessionEvent {
 
 /// Publishes events. Nobody needs to listen.
 #[derive(Debug, Clone)]
-pub(crate) struct EventBus(broadcast::Sender<Arc<SessionEvent>>);
+pub(crate) struct EventBus<E>(broadcast::Sender<Arc<E>>);
 
-impl EventBus {
+impl<E> EventBus<E> {
     pub(crate) fn new() -> Self {
         Self(broadcast::Sender::new(BACKLOG))
     }
 
-    pub(crate) fn publish(&self, event: SessionEvent) {
+    pub(crate) fn publish(&self, event: E) {
         // An error only says that nobody listens.
         let _nobody_listens = self.0.send(Arc::new(event));
     }
 
-    pub(crate) fn subscribe(&self) -> SessionEvents {
-        SessionEvents { receiver: self.0.subscribe(), missed: 0 }
+    pub(crate) fn subscribe(&self) -> Events<E> {
+        Events { receiver: self.0.subscribe(), missed: 0 }
     }
 }
 
 /// Events from the moment of subscription, in their order.
 #[derive(Debug)]
-pub struct SessionEvents {
-    receiver: broadcast::Receiver<Arc<SessionEvent>>,
+pub struct Events<E> {
+    receiver: broadcast::Receiver<Arc<E>>,
     missed: u64,
 }
 
-impl SessionEvents {
+/// What happens to sessions.
+pub type SessionEvents = Events<SessionEvent>;
+
+impl<E> Events<E> {
     /// The next event; `None` when the daemon is gone. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Arc<SessionEvent>> {
+    pub async fn next(&mut self) -> Option<Arc<E>> {
         loop {
             match self.receiver.recv().await {
                 Ok(event) => return Some(event),

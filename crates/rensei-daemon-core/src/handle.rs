@@ -69,6 +69,7 @@ impl DaemonHandle {
             restart_needed: host.serving.stale(),
             incident: host.incidents.last(),
             organizations: self.organizations(),
+            update: host.updates.last(),
         }
     }
 

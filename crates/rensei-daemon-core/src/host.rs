@@ -14,6 +14,7 @@ use crate::serving::Serving;
 use crate::sessions::{Origin, Sessions};
 use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
+use crate::update::Updates;
 use rensei_proto::control::SessionHandle;
 use rensei_proto::platform::Provides;
 use rensei_proto::{Secret, SessionDetail, SessionSpec};
@@ -48,6 +49,7 @@ pub(crate) struct Host {
     pub(crate) admissions: Counted,
     /// What callers of the control API must know, when they must know something.
     pub(crate) control_token: Option<Secret>,
+    pub(crate) updates: Updates,
 }
 
 impl Host {

@@ -13,6 +13,7 @@
 //! - `sessions`: admission, start, supervision, end, adoption after a crash.
 //! - `clock`: what a suspended machine and a clock that is set mean for all of these.
 //! - `lifecycle`: the daemon's own states.
+//! - `update`: how an embedder's updater replaces the program.
 //! - `kits`: what the configuration says of them, as their registry wants it.
 //! - `providers`, `routing`: what sessions can run with, what they got, and how well that went.
 //!
@@ -48,6 +49,7 @@ mod sessions;
 mod state;
 mod supervisor;
 mod tasks;
+mod update;
 mod workarea_provider;
 mod workareas;
 
@@ -55,11 +57,11 @@ pub use accept::AcceptError;
 pub use admissions::Admissions;
 pub use builder::{BuildError, DaemonBuilder, PreparedDaemon};
 pub use clock::{Clock, SystemClock};
-pub use daemon::{Daemon, Finished};
-pub use events::{SessionEvent, SessionEvents};
+pub use daemon::{Daemon, EXIT_RESTART, Finished};
+pub use events::{Events, SessionEvent, SessionEvents};
 pub use handle::{AcquireError, ControlAuth, DaemonHandle};
 pub use hook::{HookError, WorkerEnvironment};
-pub use lifecycle::{Phase, TransitionError};
+pub use lifecycle::{Phase, TransitionError, UpdateStage};
 pub use overview::CapacityError;
 pub use providers::{LocalRuntime, LocalRuntimes, ProviderRegistry};
 pub use rensei_kits::{KitError, Registry as KitRegistry};
@@ -69,4 +71,5 @@ pub use rensei_workarea::{
 };
 pub use sessions::{Caller, OutputLine, OutputSink};
 pub use state::StateError;
+pub use update::{Fetched, FetchedUpdate, RunningUpdate, UpdateError, UpdateFuture, UpdateHook};
 pub use workarea_provider::{WorkareaFuture, WorkareaProvider};

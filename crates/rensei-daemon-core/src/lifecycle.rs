@@ -1,13 +1,24 @@
 //! States of the daemon and the moves between them.
 //!
-//! | from \ action | pause | resume | drain | stop | emptied |
+//! | from \ action | pause | resume | drain | stop | emptied | update |
+//! |---|---|---|---|---|---|---|
+//! | starting | refused | refused | draining | stopping | – | refused |
+//! | running | paused | – | draining | stopping | – | updating |
+//! | paused | – | running | draining | stopping | – | updating |
+//! | draining | refused | running | new deadline | stopping | stopping, or paused with keep-alive | refused |
+//! | updating | paused afterwards | see below | draining | stopping | see below | refused |
+//! | stopping | refused | refused | refused | – | stopped | refused |
+//! | stopped | refused | refused | refused | – | – | refused |
+//!
+//! An update has stages. The host looks for a newer version and fetches it without anybody noticing: it takes work, unless
+//! it was paused. With that in hand it finishes what runs, as in a drain, then installs, then stops and wants to be started
+//! again. Whenever it comes to nothing, the host is what it was before.
+//!
+//! | stage \ action | resume | emptied | found | ended | installed |
 //! |---|---|---|---|---|---|
-//! | starting | refused | refused | draining | stopping | – |
-//! | running | paused | – | draining | stopping | – |
-//! | paused | – | running | draining | stopping | – |
-//! | draining | refused | running | new deadline | stopping | stopping, or paused with keep-alive |
-//! | stopping | refused | refused | refused | – | stopped |
-//! | stopped | refused | refused | refused | – | – |
+//! | fetching | not paused afterwards | – | draining | running or paused | – |
+//! | draining | running, without the update | installing | – | running or paused | – |
+//! | installing | refused | – | – | running or paused | stopping, to be started again |
 
 use rensei_proto::control::HostState;
 use std::sync::Arc;
@@ -31,10 +42,34 @@ pub enum Phase {
         /// Pause instead of ending.
         keep_alive: bool,
     },
+    /// Replaces its own program by a newer version.
+    Updating {
+        /// How far it is.
+        stage: UpdateStage,
+        /// Pause instead of taking work, when it comes to nothing.
+        paused: bool,
+    },
     /// Ends what runs, then itself.
-    Stopping,
+    Stopping {
+        /// It was updated, and wants to be started again.
+        restart: bool,
+    },
     /// Ended.
     Stopped,
+}
+
+/// How far an update is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdateStage {
+    /// Looks for a newer version and fetches it. Everything goes on as before.
+    Fetching,
+    /// Has a newer version; accepts nothing and waits for the last session.
+    Draining {
+        /// When what is left is forced.
+        deadline: Instant,
+    },
+    /// Puts it in place; nothing runs.
+    Installing,
 }
 
 /// What can be asked of the daemon, or happens to it.
@@ -57,6 +92,17 @@ pub enum Action {
     Stop,
     /// The last session has ended.
     Emptied,
+    /// Look for a newer version.
+    Update,
+    /// There is one, fetched and verified.
+    UpdateFound {
+        /// When the sessions that are left are forced.
+        deadline: Instant,
+    },
+    /// The update has come to nothing.
+    UpdateEnded,
+    /// The newer version is in place.
+    UpdateInstalled,
 }
 
 /// A move that the current phase does not allow. Answered with 409.
@@ -78,7 +124,8 @@ impl Phase {
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Draining { .. } => "draining",
-            Self::Stopping => "stopping",
+            Self::Updating { .. } => "updating",
+            Self::Stopping { .. } => "stopping",
             Self::Stopped => "stopped",
         }
     }
@@ -89,9 +136,16 @@ impl Phase {
         match self {
             Self::Running => HostState::Ready,
             Self::Paused => HostState::Paused,
-            Self::Draining { .. } | Self::Stopping => HostState::Draining,
+            Self::Updating { .. } => HostState::Updating,
+            Self::Draining { .. } | Self::Stopping { .. } => HostState::Draining,
             Self::Starting | Self::Stopped => HostState::Stopped,
         }
+    }
+
+    /// Whether sessions are accepted.
+    #[must_use]
+    pub const fn accepts(self) -> bool {
+        matches!(self, Self::Running | Self::Updating { stage: UpdateStage::Fetching, paused: false })
     }
 
     /// The phase after `action`.
@@ -99,6 +153,9 @@ impl Phase {
     /// # Errors
     /// [`TransitionError`] when `action` is not possible now.
     pub const fn after(self, action: Action) -> Result<Self, TransitionError> {
+        if let Self::Updating { stage, paused } = self {
+            return stage.after(action, paused);
+        }
         Ok(match (self, action) {
             (Self::Starting, Action::Started) => Self::Running,
             (Self::Running | Self::Paused, Action::Pause) => Self::Paused,
@@ -107,13 +164,46 @@ impl Phase {
                 Self::Starting | Self::Running | Self::Paused | Self::Draining { .. },
                 Action::Drain { deadline, keep_alive },
             ) => Self::Draining { deadline, keep_alive },
-            (Self::Stopped, Action::Stop) | (Self::Stopping, Action::Emptied) => Self::Stopped,
+            (Self::Running, Action::Update) => Self::Updating { stage: UpdateStage::Fetching, paused: false },
+            (Self::Paused, Action::Update) => Self::Updating { stage: UpdateStage::Fetching, paused: true },
+            (Self::Stopped, Action::Stop) | (Self::Stopping { .. }, Action::Emptied) => Self::Stopped,
             (Self::Draining { keep_alive: true, .. }, Action::Emptied) => Self::Paused,
-            (_, Action::Stop) | (Self::Draining { .. }, Action::Emptied) => Self::Stopping,
+            (_, Action::Stop) | (Self::Draining { .. }, Action::Emptied) => Self::Stopping { restart: false },
+            (_, Action::Pause) => return Err(self.refuses("pause")),
+            (_, Action::Resume) => return Err(self.refuses("resume")),
+            (_, Action::Drain { .. }) => return Err(self.refuses("drain")),
+            (_, Action::Update) => return Err(self.refuses("update")),
+            // What an update says after it was overtaken changes nothing.
+            (_, Action::UpdateFound { .. } | Action::UpdateEnded | Action::UpdateInstalled) => self,
             (_, Action::Started | Action::Emptied) => self,
-            (_, Action::Pause) => return Err(TransitionError { action: "pause", state: self.name() }),
-            (_, Action::Resume) => return Err(TransitionError { action: "resume", state: self.name() }),
-            (_, Action::Drain { .. }) => return Err(TransitionError { action: "drain", state: self.name() }),
+        })
+    }
+
+    const fn refuses(self, action: &'static str) -> TransitionError {
+        TransitionError { action, state: self.name() }
+    }
+}
+
+impl UpdateStage {
+    /// The phase after `action` during an update.
+    const fn after(self, action: Action, paused: bool) -> Result<Phase, TransitionError> {
+        let now = Phase::Updating { stage: self, paused };
+        Ok(match (self, action) {
+            (_, Action::Drain { deadline, keep_alive }) => Phase::Draining { deadline, keep_alive },
+            (_, Action::Stop) => Phase::Stopping { restart: false },
+            (_, Action::Pause) => Phase::Updating { stage: self, paused: true },
+            (Self::Fetching, Action::Resume) => Phase::Updating { stage: self, paused: false },
+            (Self::Draining { .. }, Action::Resume) => Phase::Running,
+            (Self::Installing, Action::Resume) => return Err(now.refuses("resume")),
+            (_, Action::Update) => return Err(now.refuses("update")),
+            (Self::Fetching, Action::UpdateFound { deadline }) => {
+                Phase::Updating { stage: Self::Draining { deadline }, paused }
+            }
+            (Self::Draining { .. }, Action::Emptied) => Phase::Updating { stage: Self::Installing, paused },
+            (Self::Installing, Action::UpdateInstalled) => Phase::Stopping { restart: true },
+            (_, Action::UpdateEnded) if paused => Phase::Paused,
+            (_, Action::UpdateEnded) => Phase::Running,
+            (_, Action::Started | Action::Emptied | Action::UpdateFound { .. } | Action::UpdateInstalled) => now,
         })
     }
 }
@@ -176,27 +266,134 @@ pub(crate) fn deadline_in(timeout: Duration) -> Instant {
 mod tests {
     use super::*;
 
+    /// What becomes of a phase: by pause, resume, drain, stop, emptied, and by what an update does: started, found, ended,
+    /// installed.
+    type Row = (Phase, [Option<Phase>; 10]);
+
     #[tokio::test(start_paused = true)]
     async fn every_phase_against_every_action() {
+        use Phase::{Paused, Running, Starting, Stopped};
         let deadline = deadline_in(Duration::from_secs(60));
         let drain = Action::Drain { deadline, keep_alive: false };
+        let found = Action::UpdateFound { deadline };
         let draining = Phase::Draining { deadline, keep_alive: false };
         let keeping = Phase::Draining { deadline, keep_alive: true };
-        let actions = [Action::Started, Action::Pause, Action::Resume, drain, Action::Stop, Action::Emptied];
-        use Phase::{Paused, Running, Starting, Stopped, Stopping};
-        let table = [
-            (Starting, [Some(Running), None, None, Some(draining), Some(Stopping), Some(Starting)]),
-            (Running, [Some(Running), Some(Paused), Some(Running), Some(draining), Some(Stopping), Some(Running)]),
-            (Paused, [Some(Paused), Some(Paused), Some(Running), Some(draining), Some(Stopping), Some(Paused)]),
-            (draining, [Some(draining), None, Some(Running), Some(draining), Some(Stopping), Some(Stopping)]),
-            (keeping, [Some(keeping), None, Some(Running), Some(draining), Some(Stopping), Some(Paused)]),
-            (Stopping, [Some(Stopping), None, None, None, Some(Stopping), Some(Stopped)]),
-            (Stopped, [Some(Stopped), None, None, None, Some(Stopped), Some(Stopped)]),
+        let (stopping, again) = (Phase::Stopping { restart: false }, Phase::Stopping { restart: true });
+        let updating = |stage, paused| Phase::Updating { stage, paused };
+        let fetching = |paused| updating(UpdateStage::Fetching, paused);
+        let emptying = |paused| updating(UpdateStage::Draining { deadline }, paused);
+        let installing = |paused| updating(UpdateStage::Installing, paused);
+        let actions = [
+            Action::Started,
+            Action::Pause,
+            Action::Resume,
+            drain,
+            Action::Stop,
+            Action::Emptied,
+            Action::Update,
+            found,
+            Action::UpdateEnded,
+            Action::UpdateInstalled,
         ];
-        for (from, expected) in table {
+        // An action that changes nothing is written as the phase itself.
+        let same = |phase: Phase, first: [Option<Phase>; 6], update: Option<Phase>| -> Row {
+            let [a, b, c, d, e, f] = first;
+            (phase, [a, b, c, d, e, f, update, Some(phase), Some(phase), Some(phase)])
+        };
+        let (drained, stopped) = (Some(draining), Some(stopping));
+        let calm = [
+            same(Starting, [Some(Running), None, None, drained, stopped, Some(Starting)], None),
+            same(
+                Running,
+                [Some(Running), Some(Paused), Some(Running), drained, stopped, Some(Running)],
+                Some(fetching(false)),
+            ),
+            same(
+                Paused,
+                [Some(Paused), Some(Paused), Some(Running), drained, stopped, Some(Paused)],
+                Some(fetching(true)),
+            ),
+            same(draining, [drained, None, Some(Running), drained, stopped, stopped], None),
+            same(keeping, [Some(keeping), None, Some(Running), drained, stopped, Some(Paused)], None),
+            same(stopping, [stopped, None, None, None, stopped, Some(Stopped)], None),
+            same(again, [Some(again), None, None, None, stopped, Some(Stopped)], None),
+            same(Stopped, [Some(Stopped), None, None, None, Some(Stopped), Some(Stopped)], None),
+        ];
+        let updates = [(false, Running), (true, Paused)].into_iter().flat_map(|(paused, before)| {
+            let (fetching_now, emptying_now) = (Some(fetching(paused)), Some(emptying(paused)));
+            let (installing_now, before) = (Some(installing(paused)), Some(before));
+            [
+                (
+                    fetching(paused),
+                    [
+                        fetching_now,
+                        Some(fetching(true)),
+                        Some(fetching(false)),
+                        drained,
+                        stopped,
+                        fetching_now,
+                        None,
+                        emptying_now,
+                        before,
+                        fetching_now,
+                    ],
+                ),
+                (
+                    emptying(paused),
+                    [
+                        emptying_now,
+                        Some(emptying(true)),
+                        Some(Running),
+                        drained,
+                        stopped,
+                        installing_now,
+                        None,
+                        emptying_now,
+                        before,
+                        emptying_now,
+                    ],
+                ),
+                (
+                    installing(paused),
+                    [
+                        installing_now,
+                        Some(installing(true)),
+                        None,
+                        drained,
+                        stopped,
+                        installing_now,
+                        None,
+                        installing_now,
+                        before,
+                        Some(again),
+                    ],
+                ),
+            ]
+        });
+        for (from, expected) in calm.into_iter().chain(updates) {
             for (action, next) in actions.into_iter().zip(expected) {
                 assert_eq!(from.after(action).ok(), next, "{from:?} {action:?}");
             }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_host_that_is_running_takes_work_also_while_it_looks_for_an_update() {
+        let deadline = deadline_in(Duration::from_secs(60));
+        let updating = |stage, paused| Phase::Updating { stage, paused };
+        for (phase, accepts) in [
+            (Phase::Starting, false),
+            (Phase::Running, true),
+            (Phase::Paused, false),
+            (Phase::Draining { deadline, keep_alive: true }, false),
+            (updating(UpdateStage::Fetching, false), true),
+            (updating(UpdateStage::Fetching, true), false),
+            (updating(UpdateStage::Draining { deadline }, false), false),
+            (updating(UpdateStage::Installing, false), false),
+            (Phase::Stopping { restart: true }, false),
+            (Phase::Stopped, false),
+        ] {
+            assert_eq!(phase.accepts(), accepts, "{phase:?}");
         }
     }
 }

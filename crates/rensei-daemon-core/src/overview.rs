@@ -103,7 +103,7 @@ impl DaemonHandle {
             status: registration_status(phase, &beat.status, connected),
             last_heartbeat_at: beat.sent_at,
             heartbeat_running: connected,
-            poll_running: connected && matches!(phase, Phase::Running),
+            poll_running: connected && phase.accepts(),
         }
     }
 
@@ -169,7 +169,7 @@ fn registration_status(phase: Phase, told: &str, connected: bool) -> String {
         (told, _) => told,
     };
     match (status, phase) {
-        ("idle" | "busy", Phase::Paused) => "paused".to_owned(),
+        ("idle" | "busy", Phase::Paused | Phase::Updating { paused: true, .. }) => "paused".to_owned(),
         (status, _) => status.to_owned(),
     }
 }
@@ -199,7 +199,7 @@ mod tests {
             (Phase::Paused, "idle", true, "paused"),
             (Phase::Paused, "draining", true, "draining"),
             (Phase::Paused, "", false, "paused"),
-            (Phase::Stopping, "", false, "stopping"),
+            (Phase::Stopping { restart: false }, "", false, "stopping"),
         ] {
             assert_eq!(registration_status(phase, told, connected), shown, "{phase:?} {told:?}");
         }

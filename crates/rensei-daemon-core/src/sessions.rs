@@ -29,7 +29,7 @@ pub(crate) use table::StopCause;
 pub(crate) use workarea::pool_settings;
 
 use crate::accept::AcceptError;
-use crate::events::{EventBus, SessionEvents};
+use crate::events::{EventBus, SessionEvent, SessionEvents};
 use crate::hook::PreSpawnHook;
 use crate::lifecycle::Lifecycle;
 use crate::org::{Org, Orgs};
@@ -75,7 +75,7 @@ pub(crate) struct SessionParts {
     pub(crate) serving: Arc<Serving>,
     pub(crate) worker_command: Vec<OsString>,
     pub(crate) pre_spawn: Option<PreSpawnHook>,
-    pub(crate) events: EventBus,
+    pub(crate) events: EventBus<SessionEvent>,
     pub(crate) environment: EnvironmentParts,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) tasks: Tasks,

@@ -73,22 +73,23 @@ pub(crate) async fn or_else<F, G>(
 }
 
 /// A task that does not outlive its supervisor.
-pub(crate) struct AbortOnDrop(pub(crate) JoinHandle<()>);
+pub(crate) struct AbortOnDrop<T = ()>(pub(crate) JoinHandle<T>);
 
-impl AbortOnDrop {
+impl<T> AbortOnDrop<T> {
     /// Its panic, if that is how it ended.
     async fn ended(mut self) -> Option<JoinError> {
         (&mut self.0).await.err().filter(JoinError::is_panic)
     }
 }
 
-impl Drop for AbortOnDrop {
+impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-fn panic_text(error: JoinError) -> String {
+/// What a task said when it panicked.
+pub(crate) fn panic_text(error: JoinError) -> String {
     let text = |payload: Box<dyn Any + Send>| {
         let literal = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         literal.or_else(|| payload.downcast_ref::<String>().cloned())

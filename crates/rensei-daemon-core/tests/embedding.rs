@@ -55,6 +55,7 @@ named! {
     item rensei_daemon_core::Daemon;
     item rensei_daemon_core::DaemonBuilder;
     item rensei_daemon_core::DaemonHandle;
+    item rensei_daemon_core::EXIT_RESTART;
     item rensei_daemon_core::KitError;
     item rensei_daemon_core::KitRegistry;
     item rensei_daemon_core::LocalRuntimes;
@@ -62,6 +63,7 @@ named! {
     item rensei_daemon_core::Phase;
     item rensei_daemon_core::ProviderRegistry;
     item rensei_daemon_core::SessionEvent;
+    item rensei_daemon_core::UpdateHook;
     item rensei_daemon_core::config::AutoUpdate;
     item rensei_daemon_core::config::Capacity;
     item rensei_daemon_core::config::Channel;
@@ -107,6 +109,7 @@ named! {
     item rensei_proto::control::RoutingWeights;
     item rensei_proto::control::SessionHandle;
     item rensei_proto::control::SessionState;
+    item rensei_proto::control::UpdateResult;
     item rensei_proto::control::WorkareaDetail;
     item rensei_proto::control::WorkareaDiff;
     item rensei_proto::control::WorkareaPoolStats;
@@ -156,6 +159,7 @@ named! {
     method rensei_daemon_core::DaemonHandle::set_projects;
     method rensei_daemon_core::DaemonHandle::status;
     method rensei_daemon_core::DaemonHandle::stop;
+    method rensei_daemon_core::DaemonHandle::update;
     method rensei_daemon_core::DaemonHandle::workareas;
     method rensei_daemon_core::KitRegistry::get;
     method rensei_daemon_core::KitRegistry::install;
@@ -171,8 +175,10 @@ named! {
     method rensei_daemon_core::config::Kit::scan_paths;
     method rensei_platform_client::PlatformClient::refresh_token;
     method rensei_platform_client::PlatformClient::register;
+    required rensei_daemon_core::FetchedUpdate . install;
     required rensei_daemon_core::OutputSink . line;
     required rensei_daemon_core::ProviderRegistry . providers;
+    required rensei_daemon_core::UpdateHook . fetch;
     required rensei_daemon_core::WorkareaProvider . evict;
     required rensei_daemon_core::WorkareaProvider . stats;
     call rensei_daemon_core::Archives . diff("", "", |_| ControlFlow::Continue(()));

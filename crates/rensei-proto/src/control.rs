@@ -11,6 +11,7 @@ mod pool;
 mod provider;
 mod routing;
 mod session;
+mod update;
 mod workarea_diff;
 mod workareas;
 
@@ -33,6 +34,7 @@ pub use routing::{
 pub use session::{
     PostSession, PostedDetail, SessionHandle, SessionState, SessionView, StopRequest, StopResponse, Workarea,
 };
+pub use update::{UpdateOutcome, UpdateResult};
 pub use workarea_diff::{DiffEntry, DiffEnvelope, DiffLine, DiffStatus, DiffSummary, WorkareaDiff};
 pub use workareas::{
     ArchiveRequest, CopyProgress, ExcludedEntry, PruneRequest, PruneResponse, PrunedWorkarea, RestoreRequest,

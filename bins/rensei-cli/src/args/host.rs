@@ -26,6 +26,8 @@ pub(crate) enum HostCommand {
     Drain(DrainArgs),
     /// End the daemon now; what runs is interrupted.
     Stop(AddressArgs),
+    /// Have the daemon look for a newer version of itself and install it.
+    Update(UpdateArgs),
     /// Delete idle workareas of a repository.
     Evict(EvictArgs),
     /// Change a key of the configuration, in its file and in the running daemon.
@@ -199,6 +201,33 @@ pub(crate) struct DrainArgs {
     /// Keep the daemon up, paused, when it is drained.
     #[arg(long)]
     pub(crate) keep_alive: bool,
+    #[command(flatten)]
+    pub(crate) address: AddressArgs,
+}
+
+/// Flags of `host update`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  rensei host update
+  rensei host update --json | jq -r .outcome
+
+Sessions go on while the daemon looks and fetches. Only with a newer version in hand it takes no more of them, finishes those
+that run, within `autoUpdate.drainTimeoutSeconds`, installs it, and ends for its service manager to start it again. An
+interrupted command leaves the update going; `rensei host resume` gives one up that waits for sessions.
+
+Exit code 0 when there is nothing newer or the new version runs, 1 when it was refused or failed, 3 when it is in place and
+nothing has started the daemon again.")]
+pub(crate) struct UpdateArgs {
+    /// Ask the daemon also when Homebrew has installed this program.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// How long to wait for the daemon to be started again.
+    #[arg(long, value_name = "DURATION", default_value = "30", value_parser = value::duration)]
+    pub(crate) wait: Duration,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) address: AddressArgs,
 }

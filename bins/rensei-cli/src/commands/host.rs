@@ -12,6 +12,7 @@ mod sessions;
 mod set;
 mod stats;
 mod status;
+mod update;
 
 use super::{Context, block_on};
 use crate::args::host::HostCommand;
@@ -33,6 +34,7 @@ pub(super) fn run(context: &Context, command: HostCommand) -> CommandResult<Exit
         HostCommand::Resume(address) => block_on(action::run(context, Action::Resume, address)),
         HostCommand::Drain(args) => block_on(drain::run(context, args)),
         HostCommand::Stop(address) => block_on(action::run(context, Action::Stop, address)),
+        HostCommand::Update(args) => block_on(update::run(context, args)),
         HostCommand::Evict(args) => block_on(evict::run(context, args)),
         HostCommand::Set(args) => block_on(set(context, args)),
         HostCommand::Doctor(args) => doctor::run(context, &args),

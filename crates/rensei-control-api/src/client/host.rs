@@ -65,7 +65,8 @@ impl ControlClient {
         self.ask(Request::post("/api/daemon/stop")).await
     }
 
-    /// Has the daemon replace its own binary. A build without an updater answers 501.
+    /// Has the daemon look for a newer version of itself and install it; the answer comes at once, 501 from a host that
+    /// cannot. What becomes of it: [`events`](Self::events), and `update` of the [`status`](Self::status).
     ///
     /// # Errors
     /// Any [`ControlError`].

@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use rensei_daemon_core::{DaemonHandle, Phase, SessionEvent, SessionEvents};
-use rensei_proto::control::{HostChange, HostEvent, Registration};
+use rensei_daemon_core::{DaemonHandle, Events, Phase, SessionEvent, SessionEvents};
+use rensei_proto::control::{HostChange, HostEvent, Registration, UpdateResult};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,11 +40,13 @@ async fn next(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
 
 /// Writes down what happens after this call, until dropped.
 pub(super) fn write_down(daemon: DaemonHandle, journal: Journal) -> impl Future<Output = ()> + Send {
-    let (events, phase, registration) = (daemon.events(), daemon.phase(), daemon.registration());
+    let (events, updates) = (daemon.events(), daemon.update_events());
+    let (phase, registration) = (daemon.phase(), daemon.registration());
     async move {
         let (daemon, journal) = (&daemon, &journal);
-        let registrations = registrations(daemon, journal, registration);
-        tokio::join!(sessions(daemon, journal, events), states(daemon, journal, phase), registrations);
+        let (sessions, updates) = (sessions(daemon, journal, events), self::updates(journal, updates));
+        let (states, registrations) = (states(daemon, journal, phase), registrations(daemon, journal, registration));
+        tokio::join!(sessions, updates, states, registrations);
     }
 }
 
@@ -75,6 +77,19 @@ fn change(daemon: &DaemonHandle, event: &Arc<SessionEvent>) -> Option<HostChange
             HostChange::WorkareaReleased { session_id: session_id.clone() }
         }
     })
+}
+
+async fn updates(journal: &Journal, mut events: Events<UpdateResult>) {
+    while let Some(update) = events.next().await {
+        journal.publish(HostChange::HostUpdate { update: update.as_ref().clone() });
+    }
+}
+
+/// Sees to it that the end of an update, which ends the daemon, is in the journal before the stream ends.
+pub(super) fn conclude(daemon: &DaemonHandle, journal: &Journal) {
+    if let Some(update) = daemon.status().update.filter(|update| update.updated) {
+        journal.publish_once(HostChange::HostUpdate { update });
+    }
 }
 
 async fn states(daemon: &DaemonHandle, journal: &Journal, mut phase: Phase) {

@@ -4,9 +4,7 @@ use super::message::{Answer, OptionalBody};
 use super::reply::Refusal;
 use super::routes::{Table, says};
 use axum::extract::State;
-use axum::http::StatusCode;
 use rensei_daemon_core::DaemonHandle;
-use rensei_proto::ErrorBody;
 use rensei_proto::control::{ActionResponse, DrainRequest, Status};
 use std::time::Duration;
 
@@ -24,7 +22,11 @@ pub(super) fn routes<T: Table>(table: T) -> T {
         .post(
             "/api/daemon/update",
             update,
-            says("update", "host", "Replaces the daemon's own binary; 501 on a host that cannot."),
+            says(
+                "update",
+                "host",
+                "Looks for a newer version of the daemon and replaces it; answers at once, 501 on a host that cannot.",
+            ),
         )
 }
 
@@ -62,12 +64,10 @@ async fn stop(State(daemon): State<DaemonHandle>) -> Answer<ActionResponse> {
     action("stopping")
 }
 
-/// This build has no updater, and says so.
-async fn update() -> Result<Answer<ActionResponse>, Refusal> {
-    let body = ErrorBody::new("this host cannot update itself")
-        .code("not_implemented")
-        .hint("install the new version, run `rensei host drain`, and start it again");
-    Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, body))
+/// What becomes of it is in the events and in the status.
+async fn update(State(daemon): State<DaemonHandle>) -> Result<Answer<ActionResponse>, Refusal> {
+    let _goes_on = daemon.update()?;
+    Ok(action("update initiated"))
 }
 
 fn action(message: impl Into<String>) -> Answer<ActionResponse> {

@@ -44,8 +44,21 @@ impl Journal {
 
     /// Adds an event.
     pub(super) fn publish(&self, change: HostChange) {
+        self.publish_unless(|_kept| false, change);
+    }
+
+    /// Adds an event unless it is there.
+    pub(super) fn publish_once(&self, change: HostChange) {
+        let known = change.clone();
+        self.publish_unless(|kept| kept.change == known, change);
+    }
+
+    fn publish_unless(&self, is_known: impl Fn(&HostEvent) -> bool, change: HostChange) {
         let at = rensei_proto::rfc3339_millis(jiff::Timestamp::now());
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.iter().any(|event| is_known(event)) {
+            return;
+        }
         let number = self.0.last.borrow().0 + 1;
         if kept.len() == KEPT {
             kept.pop_front();
@@ -165,6 +178,16 @@ mod tests {
         assert_eq!(slow.next().await.unwrap().id, "0-7");
         journal.close();
         assert_eq!(ids(slow).await.len(), KEPT);
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_not_told_again() {
+        let journal = journal(2);
+        let change = |status| HostChange::HostState { status };
+        journal.publish_once(change(HostState::Ready));
+        journal.publish_once(change(HostState::Paused));
+        journal.close();
+        assert_eq!(ids(journal.read_after(Some("0-0"))).await.len(), 4);
     }
 
     #[tokio::test]

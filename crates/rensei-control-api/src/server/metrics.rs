@@ -13,8 +13,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use rensei_daemon_core::{DaemonHandle, SessionEvent, SessionEvents};
-use rensei_proto::control::{HostState, PoolMemberStatus, RegistrationState, SessionState, SessionView};
+use rensei_daemon_core::{DaemonHandle, Events, SessionEvent, SessionEvents};
+use rensei_proto::control::{
+    HostState, PoolMemberStatus, RegistrationState, SessionState, SessionView, UpdateOutcome, UpdateResult,
+};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -52,6 +54,7 @@ struct LookedUp {
 #[derive(Debug, Clone)]
 struct Counted {
     ended: Family<By, Counter>,
+    updates: Family<By, Counter>,
     duration: Histogram,
     workareas: Family<By, Histogram, fn() -> Histogram>,
     requests: Family<ByTwo, Histogram, fn() -> Histogram>,
@@ -104,8 +107,20 @@ impl Metrics {
         self.counted.requests.get_or_create(&[("method", method), ("code", code)]).observe(took.as_secs_f64());
     }
 
-    /// Counts what happens to sessions, until dropped.
-    pub(super) async fn count(self: Arc<Self>, mut events: SessionEvents) {
+    /// Counts what happens, until dropped.
+    pub(super) async fn count(self: Arc<Self>, sessions: SessionEvents, updates: Events<UpdateResult>) {
+        tokio::join!(self.count_sessions(sessions), self.count_updates(updates));
+    }
+
+    async fn count_updates(&self, mut events: Events<UpdateResult>) {
+        while let Some(update) = events.next().await {
+            if UpdateOutcome::ENDS.contains(&update.outcome) {
+                self.counted.updates.get_or_create(&[("result", update.outcome.name())]).inc();
+            }
+        }
+    }
+
+    async fn count_sessions(&self, mut events: SessionEvents) {
         while let Some(event) = events.next().await {
             match event.as_ref() {
                 SessionEvent::Ended { view } => self.counted.end(view),
@@ -188,6 +203,7 @@ impl Counted {
         let slow: fn() -> Histogram = || Histogram::new(exponential_buckets(0.01, 3.0, 10));
         let counted = Self {
             ended: Family::default(),
+            updates: Family::default(),
             // 1 s to some 18 hours.
             duration: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
             workareas: Family::new_with_constructor(slow),
@@ -195,6 +211,9 @@ impl Counted {
         };
         for state in ENDS {
             drop(counted.ended.get_or_create(&[("state", end(state))]));
+        }
+        for outcome in UpdateOutcome::ENDS {
+            drop(counted.updates.get_or_create(&[("result", outcome.name())]));
         }
         drop(counted.requests.get_or_create(&[("method", "GET"), ("code", "2xx")]));
         for path in ["cold", "pool-fresh", "pool-warm"] {
@@ -205,6 +224,8 @@ impl Counted {
 
     fn register(&self, registry: &mut Registry) {
         registry.register("sessions_ended", "Sessions that have ended, by state", self.ended.clone());
+        let help = "Updates of the daemon's own program that have ended, by result";
+        registry.register("updates", help, self.updates.clone());
         let help = "Time from the acceptance of a session to its end";
         registry.register("session_duration_seconds", help, self.duration.clone());
         let help = "Time that it took to make a session's workarea, by how it came about";

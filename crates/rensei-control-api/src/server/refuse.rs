@@ -2,7 +2,7 @@
 
 use super::reply::{Refusal, chain};
 use axum::http::StatusCode;
-use rensei_daemon_core::{AcceptError, AcquireError, TransitionError};
+use rensei_daemon_core::{AcceptError, AcquireError, TransitionError, UpdateError};
 use rensei_proto::ErrorBody;
 
 /// Seconds after which a session that found no slot may be posted again.
@@ -14,6 +14,20 @@ impl From<TransitionError> for Refusal {
     fn from(error: TransitionError) -> Self {
         let body = ErrorBody { status: Some(error.state.to_owned()), ..ErrorBody::new(chain(&error)) };
         Self::new(StatusCode::CONFLICT, body)
+    }
+}
+
+impl From<UpdateError> for Refusal {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::Transition(error) => error.into(),
+            UpdateError::NoUpdater => {
+                let body = ErrorBody::new(chain(&error))
+                    .code("not_implemented")
+                    .hint("install the new version, run `rensei host drain`, and start it again");
+                Self::new(StatusCode::NOT_IMPLEMENTED, body)
+            }
+        }
     }
 }
 

@@ -50,10 +50,12 @@ pub(super) async fn serve(listener: ControlListener, daemon: DaemonHandle, shutd
     let mut beside = JoinSet::new();
     beside.spawn(events::write_down(daemon.clone(), journal.clone()));
     let metrics = measure(&daemon, &mut beside).await;
+    let ending = daemon.clone();
     let front = Front { router: routes::router(daemon.clone(), journal.clone()), daemon, metrics };
     let answer = move |request, peer| front.clone().answer(request, peer);
     let end = move || {
         beside.abort_all();
+        events::conclude(&ending, &journal);
         journal.close();
     };
     run(Served { socket, name: "control" }, answer, shutdown, end).await;
@@ -65,7 +67,7 @@ async fn measure(daemon: &DaemonHandle, beside: &mut JoinSet<()>) -> Option<Arc<
     let metrics = Metrics::new(daemon.status().version);
     match metrics::bind(port).await {
         Ok(socket) => {
-            beside.spawn(Arc::clone(&metrics).count(daemon.events()));
+            beside.spawn(Arc::clone(&metrics).count(daemon.events(), daemon.update_events()));
             let endless = std::future::pending();
             beside.spawn(metrics::serve(socket, Arc::clone(&metrics), daemon.clone(), endless));
             Some(metrics)

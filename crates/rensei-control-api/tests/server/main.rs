@@ -14,4 +14,5 @@ mod metrics;
 mod output;
 mod routes;
 mod routing;
+mod update;
 mod workareas;

@@ -4,7 +4,7 @@ use super::mutation;
 use crate::allowlist;
 use crate::errors::chain;
 use crate::host::Host;
-use crate::lifecycle::Phase;
+use crate::lifecycle::{Phase, UpdateStage};
 use crate::link::{Link, MAX_DELAY, backoff, patience};
 use crate::org::{Org, OrgName};
 use rensei_platform_client::ClientError;
@@ -127,9 +127,12 @@ impl HeartbeatLane {
             max_sessions: u32::try_from(max).unwrap_or(u32::MAX),
             status: Some(match phase {
                 _ if self.org.is_leaving() => HostActivity::Draining,
-                Phase::Draining { .. } | Phase::Stopping | Phase::Stopped => HostActivity::Draining,
-                Phase::Running if busy => HostActivity::Busy,
-                Phase::Starting | Phase::Running | Phase::Paused => HostActivity::Idle,
+                Phase::Draining { .. }
+                | Phase::Updating { stage: UpdateStage::Draining { .. } | UpdateStage::Installing, .. }
+                | Phase::Stopping { .. }
+                | Phase::Stopped => HostActivity::Draining,
+                _ if busy && phase.accepts() => HostActivity::Busy,
+                Phase::Starting | Phase::Running | Phase::Paused | Phase::Updating { .. } => HostActivity::Idle,
             }),
             // A registration tells the list of the start, which may be an old one, also under the same worker id.
             allowlist: (self.transmitted.0 != identity || self.transmitted.1 != digest).then_some(entries),

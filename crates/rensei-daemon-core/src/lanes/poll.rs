@@ -6,7 +6,6 @@ use crate::accept::AcceptError;
 use crate::clock::woken;
 use crate::errors::chain;
 use crate::host::Host;
-use crate::lifecycle::Phase;
 use crate::link::{Link, backoff, patience};
 use crate::org::{Org, Turn};
 use jiff::Timestamp;
@@ -162,7 +161,7 @@ impl PollLane {
             if pulse.wait_for(|pulse| pulse.resumed && !pulse.suspended).await.is_err() {
                 std::future::pending::<()>().await;
             }
-            self.host.lifecycle.wait_for(|phase| *phase == Phase::Running).await;
+            self.host.lifecycle.wait_for(|phase| phase.accepts()).await;
             let turn = self.host.turns.next(&self.host.sessions, &self.org).await;
             if self.is_work_wanted() {
                 return turn;
@@ -172,7 +171,7 @@ impl PollLane {
 
     fn is_work_wanted(&self) -> bool {
         let pulse = self.pulse.borrow();
-        self.host.lifecycle.phase() == Phase::Running
+        self.host.lifecycle.phase().accepts()
             && !self.org.is_leaving()
             && pulse.resumed
             && !pulse.suspended

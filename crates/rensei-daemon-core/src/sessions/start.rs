@@ -10,7 +10,6 @@ use crate::accept::AcceptError;
 use crate::config::Project;
 use crate::events::SessionEvent;
 use crate::hook::WorkerEnvironment;
-use crate::lifecycle::Phase;
 use crate::routing::Facts;
 use rensei_process::{GroupChild, SpawnSpec, output_log, spawn_group};
 use rensei_proto::control::{SessionHandle, SessionState, SessionView};
@@ -65,7 +64,7 @@ fn reserve(sessions: &Sessions, spec: &SessionSpec, offer: Offer) -> Result<Proj
     sessions.with_table(|table| {
         // Read under the lock: a stop that comes later finds this session in the table.
         let phase = parts.lifecycle.phase();
-        if phase != Phase::Running {
+        if !phase.accepts() {
             return Err(AcceptError::NotRunning { state: phase.name() });
         }
         table.check_admission(&spec.session_id, detail.attempt, parts.serving.max_sessions())?;

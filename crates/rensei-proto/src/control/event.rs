@@ -1,6 +1,6 @@
 //! What happens on the host, as it is streamed.
 
-use super::{HostState, Registration, SessionView, Workarea};
+use super::{HostState, Registration, SessionView, UpdateResult, Workarea};
 use crate::SessionId;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,12 @@ pub enum HostChange {
         /// The session.
         session_id: SessionId,
     },
+    /// The host looks for a newer version of itself, or has done so.
+    #[serde(rename = "host.update")]
+    HostUpdate {
+        /// How far it is, or how it ended.
+        update: UpdateResult,
+    },
     /// The reader was too slow, or away for too long: so many events are gone, none when that is not known.
     #[serde(rename = "stream.missed")]
     Missed {
@@ -85,6 +91,7 @@ impl HostChange {
             Self::SessionEnded { .. } => "session.ended",
             Self::WorkareaAcquired { .. } => "workarea.acquired",
             Self::WorkareaReleased { .. } => "workarea.released",
+            Self::HostUpdate { .. } => "host.update",
             Self::Missed { .. } => "stream.missed",
             Self::End => "stream.end",
             Self::Unknown => "unknown",

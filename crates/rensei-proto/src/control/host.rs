@@ -1,5 +1,6 @@
 //! The daemon itself.
 
+use super::UpdateResult;
 use crate::lenient;
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,9 @@ pub struct Status {
     /// restart are those of the first one. *Extension.*
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::or_default")]
     pub organizations: Vec<Organization>,
+    /// The update that runs, else how the last one since start ended. *Extension.*
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub update: Option<UpdateResult>,
 }
 
 /// An organisation that a host works for. *Extension.*

@@ -9,7 +9,7 @@ use crate::output::text;
 use crate::signals::{Signals, gone};
 use crate::state_root;
 use rensei_control_api::{BindError, ControlListener};
-use rensei_daemon_core::{BuildError, Daemon, DaemonHandle, Phase};
+use rensei_daemon_core::{BuildError, Daemon, DaemonBuilder, DaemonHandle, EXIT_RESTART, Phase};
 use rensei_proto::control::DrainRequest;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,10 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> CommandResult<ExitCode> {
     state_root::create(&root)?;
     mention_defaults(context, &args, &root);
     let _log = open_log(context, &root);
-    block_on_threads(serve(context, &args, root))
+    block_on_threads(async {
+        let builder = builder(context, &args, root)?;
+        serve(context, &args, builder).await
+    })
 }
 
 /// A file that was named must be there.
@@ -64,8 +67,8 @@ fn open_log(context: &Context, root: &Path) -> Option<LogFile> {
     }
 }
 
-async fn serve(context: &Context, args: &RunArgs, root: PathBuf) -> CommandResult<ExitCode> {
-    let signals = Signals::listen()?;
+/// What the daemon is made of.
+fn builder(context: &Context, args: &RunArgs, root: PathBuf) -> CommandResult<DaemonBuilder> {
     let builder = Daemon::builder(root)
         .environment(context.env.strings())
         .worker_command(worker_command(args)?)
@@ -74,10 +77,14 @@ async fn serve(context: &Context, args: &RunArgs, root: PathBuf) -> CommandResul
     let builder = args.config.iter().fold(builder, |b, path| b.config_path(context.expand(path.clone())));
     let builder = args.jwt_path.iter().fold(builder, |b, path| b.jwt_path(context.expand(path.clone())));
     // What another worker can run is for its owner to say.
-    let builder = match args.worker_command {
+    Ok(match args.worker_command {
         Some(_) => builder,
         None => builder.provider_registry(runtimes::registry(&context.env.strings())),
-    };
+    })
+}
+
+async fn serve(context: &Context, args: &RunArgs, builder: DaemonBuilder) -> CommandResult<ExitCode> {
+    let signals = Signals::listen()?;
     let prepared = builder.build().map_err(not_built)?;
     let listener = ControlListener::bind(&args.host, args.port).map_err(not_bound)?;
     say(context, format_args!("http listening on {}", listener.local_addr()));
@@ -93,6 +100,10 @@ async fn serve(context: &Context, args: &RunArgs, root: PathBuf) -> CommandResul
     let _api_panicked = api.await;
     if finished.forced > 0 {
         say(context, format_args!("{} did not end by itself", text::count(finished.forced, "session")));
+    }
+    if finished.restart {
+        say(context, "updated: to be started again");
+        return Ok(ExitCode::from(EXIT_RESTART));
     }
     say(context, "stopped");
     Ok(ExitCode::SUCCESS)
@@ -185,4 +196,35 @@ fn not_built(error: BuildError) -> CommandError {
 fn not_bound(error: BindError) -> CommandError {
     let hint = error.hint();
     CommandError::context("the daemon cannot start", error).maybe_hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{DaemonArgs, RenseiArgs};
+    use crate::env::Environment;
+    use crate::output::{ColorChoice, Output};
+    use clap::Parser;
+    use rensei_daemon_core::{Fetched, FetchedUpdate, UpdateFuture, UpdateHook};
+    use std::time::Duration;
+
+    /// Has a newer version.
+    #[derive(Debug)]
+    struct Newer;
+
+    impl UpdateHook for Newer {
+        fn fetch<'a>(&'a self, _running: &'a str) -> UpdateFuture<'a, Fetched> {
+            Box::pin(async { Ok(Fetched::Ready(Box::new(Self))) })
+        }
+    }
+
+    impl FetchedUpdate for Newer {
+        fn version(&self) -> &'static str {
+            "9.0.0"
+        }
+
+        fn install(self: Box<Self>) -> UpdateFuture<'static, ()> {
+            Box::pin(async { Ok(()) })
+        }
+    }
 }

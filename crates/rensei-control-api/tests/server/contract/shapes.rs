@@ -43,8 +43,14 @@ fn condition() -> Value {
 pub(super) fn status() -> Value {
     let seed = json!({"status": "=ready|draining|paused|stopped|updating", "version": "word", "machineId": "string",
         "pid": "int", "uptimeSeconds": "int", "activeSessions": "int", "maxSessions": "int", "projectsAllowed": "int",
-        "timestamp": "time"});
+        "timestamp": "time", "update*": update()});
     with(seed, condition())
+}
+
+/// The result that the predecessor's package has, and what this host says besides.
+fn update() -> Value {
+    let seed = json!({"updated": "bool", "version": "word", "reason": "string"});
+    with(seed, json!({"outcome": "=started|no-op|refused|failed|replaced", "at": "time"}))
 }
 
 pub(super) fn doctor() -> Value {
@@ -333,6 +339,7 @@ pub(super) fn event(name: &str) -> Value {
     let what = match name {
         "host.state" => json!({"status": "=ready|draining|paused|stopped|updating"}),
         "registration.changed" => json!({"registration": registration()}),
+        "host.update" => json!({"update": update()}),
         "session.started" | "session.ended" => json!({"session": record()}),
         "workarea.acquired" => json!({"workarea": acquired()}),
         "workarea.released" => json!({"sessionId": "word"}),
