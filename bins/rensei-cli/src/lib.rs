@@ -11,7 +11,7 @@
 //! | `reference` | `docs/cli.md`, written by a test |
 //! | `env`, `state_root` | the process environment, read once |
 //!
-//! Exit codes: 0 done, 1 failed, 2 called wrongly or could not begin, 130 interrupted.
+//! Exit codes: 0 done, 1 failed, 2 called wrongly or could not begin, 3 updated and to be started again, 130 interrupted.
 
 mod args;
 mod commands;

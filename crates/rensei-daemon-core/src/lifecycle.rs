@@ -266,114 +266,81 @@ pub(crate) fn deadline_in(timeout: Duration) -> Instant {
 mod tests {
     use super::*;
 
-    /// What becomes of a phase: by pause, resume, drain, stop, emptied, and by what an update does: started, found, ended,
-    /// installed.
+    /// What becomes of a phase by each of the actions.
     type Row = (Phase, [Option<Phase>; 10]);
+
+    fn actions(deadline: Instant) -> [Action; 10] {
+        [
+            Action::Started,
+            Action::Pause,
+            Action::Resume,
+            Action::Drain { deadline, keep_alive: false },
+            Action::Stop,
+            Action::Emptied,
+            Action::Update,
+            Action::UpdateFound { deadline },
+            Action::UpdateEnded,
+            Action::UpdateInstalled,
+        ]
+    }
+
+    fn check(deadline: Instant, rows: impl IntoIterator<Item = Row>) {
+        for (from, expected) in rows {
+            for (action, next) in actions(deadline).into_iter().zip(expected) {
+                assert_eq!(from.after(action).ok(), next, "{from:?} {action:?}");
+            }
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn every_phase_against_every_action() {
         use Phase::{Paused, Running, Starting, Stopped};
         let deadline = deadline_in(Duration::from_secs(60));
-        let drain = Action::Drain { deadline, keep_alive: false };
-        let found = Action::UpdateFound { deadline };
         let draining = Phase::Draining { deadline, keep_alive: false };
         let keeping = Phase::Draining { deadline, keep_alive: true };
         let (stopping, again) = (Phase::Stopping { restart: false }, Phase::Stopping { restart: true });
-        let updating = |stage, paused| Phase::Updating { stage, paused };
-        let fetching = |paused| updating(UpdateStage::Fetching, paused);
-        let emptying = |paused| updating(UpdateStage::Draining { deadline }, paused);
-        let installing = |paused| updating(UpdateStage::Installing, paused);
-        let actions = [
-            Action::Started,
-            Action::Pause,
-            Action::Resume,
-            drain,
-            Action::Stop,
-            Action::Emptied,
-            Action::Update,
-            found,
-            Action::UpdateEnded,
-            Action::UpdateInstalled,
-        ];
-        // An action that changes nothing is written as the phase itself.
-        let same = |phase: Phase, first: [Option<Phase>; 6], update: Option<Phase>| -> Row {
-            let [a, b, c, d, e, f] = first;
+        let fetching = |paused| Some(Phase::Updating { stage: UpdateStage::Fetching, paused });
+        let (drain, stop) = (Some(draining), Some(stopping));
+        // What an update says changes nothing when there is none any more.
+        let row = |phase: Phase, [a, b, c, d, e, f, update]: [Option<Phase>; 7]| -> Row {
             (phase, [a, b, c, d, e, f, update, Some(phase), Some(phase), Some(phase)])
         };
-        let (drained, stopped) = (Some(draining), Some(stopping));
-        let calm = [
-            same(Starting, [Some(Running), None, None, drained, stopped, Some(Starting)], None),
-            same(
-                Running,
-                [Some(Running), Some(Paused), Some(Running), drained, stopped, Some(Running)],
-                Some(fetching(false)),
-            ),
-            same(
-                Paused,
-                [Some(Paused), Some(Paused), Some(Running), drained, stopped, Some(Paused)],
-                Some(fetching(true)),
-            ),
-            same(draining, [drained, None, Some(Running), drained, stopped, stopped], None),
-            same(keeping, [Some(keeping), None, Some(Running), drained, stopped, Some(Paused)], None),
-            same(stopping, [stopped, None, None, None, stopped, Some(Stopped)], None),
-            same(again, [Some(again), None, None, None, stopped, Some(Stopped)], None),
-            same(Stopped, [Some(Stopped), None, None, None, Some(Stopped), Some(Stopped)], None),
-        ];
-        let updates = [(false, Running), (true, Paused)].into_iter().flat_map(|(paused, before)| {
-            let (fetching_now, emptying_now) = (Some(fetching(paused)), Some(emptying(paused)));
-            let (installing_now, before) = (Some(installing(paused)), Some(before));
+        let (running, paused, stopped) = (Some(Running), Some(Paused), Some(Stopped));
+        check(
+            deadline,
             [
-                (
-                    fetching(paused),
-                    [
-                        fetching_now,
-                        Some(fetching(true)),
-                        Some(fetching(false)),
-                        drained,
-                        stopped,
-                        fetching_now,
-                        None,
-                        emptying_now,
-                        before,
-                        fetching_now,
-                    ],
-                ),
-                (
-                    emptying(paused),
-                    [
-                        emptying_now,
-                        Some(emptying(true)),
-                        Some(Running),
-                        drained,
-                        stopped,
-                        installing_now,
-                        None,
-                        emptying_now,
-                        before,
-                        emptying_now,
-                    ],
-                ),
-                (
-                    installing(paused),
-                    [
-                        installing_now,
-                        Some(installing(true)),
-                        None,
-                        drained,
-                        stopped,
-                        installing_now,
-                        None,
-                        installing_now,
-                        before,
-                        Some(again),
-                    ],
-                ),
-            ]
-        });
-        for (from, expected) in calm.into_iter().chain(updates) {
-            for (action, next) in actions.into_iter().zip(expected) {
-                assert_eq!(from.after(action).ok(), next, "{from:?} {action:?}");
-            }
+                row(Starting, [running, None, None, drain, stop, Some(Starting), None]),
+                row(Running, [running, paused, running, drain, stop, running, fetching(false)]),
+                row(Paused, [paused, paused, running, drain, stop, paused, fetching(true)]),
+                row(draining, [drain, None, running, drain, stop, stop, None]),
+                row(keeping, [Some(keeping), None, running, drain, stop, paused, None]),
+                row(stopping, [stop, None, None, None, stop, stopped, None]),
+                row(again, [Some(again), None, None, None, stop, stopped, None]),
+                row(Stopped, [stopped, None, None, None, stopped, stopped, None]),
+            ],
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_stage_of_an_update_against_every_action() {
+        let deadline = deadline_in(Duration::from_secs(60));
+        let drain = Some(Phase::Draining { deadline, keep_alive: false });
+        let (stop, again) = (Some(Phase::Stopping { restart: false }), Some(Phase::Stopping { restart: true }));
+        let running = Some(Phase::Running);
+        for (paused, before) in [(false, Phase::Running), (true, Phase::Paused)] {
+            let phase = |stage, paused| Phase::Updating { stage, paused };
+            let fetch = |paused| Some(phase(UpdateStage::Fetching, paused));
+            let empty = |paused| Some(phase(UpdateStage::Draining { deadline }, paused));
+            let install = |paused| Some(phase(UpdateStage::Installing, paused));
+            let (f, e, i, over) = (fetch(paused), empty(paused), install(paused), Some(before));
+            check(
+                deadline,
+                [
+                    (f.unwrap(), [f, fetch(true), fetch(false), drain, stop, f, None, e, over, f]),
+                    (e.unwrap(), [e, empty(true), running, drain, stop, i, None, e, over, e]),
+                    (i.unwrap(), [i, install(true), None, drain, stop, i, None, i, over, again]),
+                ],
+            );
         }
     }
 

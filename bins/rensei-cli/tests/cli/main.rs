@@ -9,6 +9,7 @@ mod kits;
 mod logs;
 mod platform;
 mod snapshots;
+mod update;
 mod watch;
 mod workareas;
 mod world;

@@ -202,6 +202,7 @@ fn snapshots_without_a_daemon() {
         &["host", "pause"],
         &["host", "resume"],
         &["host", "drain"],
+        &["host", "update"],
         &["host", "evict", "--repo", "alpha"],
         &["capacity", "status"],
         &["session", "list"],
@@ -268,6 +269,7 @@ fn snapshots_of_an_idle_host() {
     studio.shot("missing", &["workarea", "diff", "one", "other"]);
     studio.shot("pool", &["host", "stats", "--pool"]);
     studio.shot("empty", &["host", "evict", "--repo", "alpha"]);
+    studio.shot("missing", &["host", "update"]);
     studio.shot("missing", &["host", "evict", "--repo", "elsewhere"]);
     studio.shot("empty", &["routing", "show"]);
     studio.shot("normal", &["provider", "list"]);

@@ -201,10 +201,11 @@ fn not_bound(error: BindError) -> CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{DaemonArgs, RenseiArgs};
+    use crate::args::DaemonArgs;
     use crate::env::Environment;
     use crate::output::{ColorChoice, Output};
     use clap::Parser;
+    use rensei_control_api::{ControlClient, Whereabouts};
     use rensei_daemon_core::{Fetched, FetchedUpdate, UpdateFuture, UpdateHook};
     use std::time::Duration;
 
@@ -226,5 +227,36 @@ mod tests {
         fn install(self: Box<Self>) -> UpdateFuture<'static, ()> {
             Box::pin(async { Ok(()) })
         }
+    }
+
+    /// Exit code of `host run` after what `wish` asks of it.
+    async fn exit_code(wish: impl AsyncFnOnce(ControlClient)) -> String {
+        let home = tempfile::tempdir().unwrap();
+        let env = Environment::from([("RENSEI_HOME", home.path().to_str().unwrap())]);
+        let output = Output::new(ColorChoice::Never, &env);
+        let context = Context { env, output, verbose: 0 };
+        let args = DaemonArgs::try_parse_from(["rensei-daemon", "--port", "0"]).unwrap().run;
+        let builder = builder(&context, &args, home.path().to_owned()).unwrap();
+        let builder = builder.update_hook(Duration::from_secs(60), Newer);
+        let asked = async {
+            let places = Whereabouts { url: None, environment: None, state_root: Some(home.path()) };
+            let client = loop {
+                let client = ControlClient::locate(&places).unwrap();
+                if client.status().await.is_ok() {
+                    break client;
+                }
+                tokio::task::yield_now().await;
+            };
+            wish(client).await;
+        };
+        let (code, ()) = tokio::join!(serve(&context, &args, builder), asked);
+        format!("{:?}", code.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_host_that_was_updated_exits_with_3() {
+        let plain = |code| format!("{:?}", ExitCode::from(code));
+        assert_eq!(exit_code(async |api| drop(api.stop().await.unwrap())).await, plain(0));
+        assert_eq!(exit_code(async |api| drop(api.update().await.unwrap())).await, plain(3));
     }
 }

@@ -8,7 +8,9 @@ use crate::error::CommandResult;
 use crate::output::rows::Rows;
 use crate::output::time::{ago, now_ms, parse_ms, span, uptime};
 use crate::output::{Output, Tone, text};
-use rensei_proto::control::{HostState, Organization, Registration, RegistrationState, Status};
+use rensei_proto::control::{
+    HostState, Organization, Registration, RegistrationState, Status, UpdateOutcome, UpdateResult,
+};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -40,8 +42,22 @@ fn rows(output: &Output, status: &Status, now: i64) -> Rows {
     status.organizations.iter().for_each(|organization| add_organization(&mut rows, output, organization));
     let stale = status.restart_needed.join(", ");
     rows.add_some("Restart", (!stale.is_empty()).then(|| format!("needed for {}", text::clean(&stale))));
+    rows.add_some("Update", status.update.as_ref().map(|update| update_line(output, update)));
     rows.add_some("Incident", status.incident.as_deref().map(text::clean));
     rows
+}
+
+/// How the last update ended, or that one runs.
+fn update_line(output: &Output, update: &UpdateResult) -> String {
+    let (at, reason) = (text::clean(&update.at), text::clean(&update.reason));
+    let tone = match update.outcome {
+        UpdateOutcome::Started => Tone::Busy,
+        UpdateOutcome::NoOp | UpdateOutcome::Replaced => Tone::Good,
+        UpdateOutcome::Refused | UpdateOutcome::Failed | UpdateOutcome::Unknown => Tone::Bad,
+    };
+    let line = format!("{} at {at}", update.outcome.name());
+    let line = if reason.is_empty() { line } else { format!("{line}: {reason}") };
+    output.paint(tone, line).to_string()
 }
 
 pub(super) const fn tone(state: HostState) -> Tone {
@@ -154,6 +170,19 @@ mod tests {
         let expected = "  Org:       partner: registered as w at http://p, 1 session, leaving\n  \
             Org:       new: none; local sessions only, 0 sessions\n  Config:    not used: /r/daemon-new.yaml:2:1: no";
         assert_eq!(rows.to_string(), expected);
+    }
+
+    #[test]
+    fn an_update_has_a_line() {
+        let output = Output::new(ColorChoice::Never, &Environment::default());
+        for (outcome, reason, line) in [
+            ("started", "", "started at T"),
+            ("refused", r"sig-rejected: \u001b[31mno", "refused at T: sig-rejected: no"),
+        ] {
+            let json =
+                format!(r#"{{"updated":false,"version":"1","reason":"{reason}","outcome":"{outcome}","at":"T"}}"#);
+            assert_eq!(update_line(&output, &serde_json::from_str(&json).unwrap()), line);
+        }
     }
 
     #[test]
