@@ -11,9 +11,10 @@ use crate::{manifest, shell};
 const ARROWS: &[(&str, &[&str])] = &[
     ("rensei-proto", &[]),
     ("rensei-process", &["rensei-proto"]),
-    ("rensei-platform-client", &["rensei-proto"]),
-    ("rensei-workarea", &["rensei-process", "rensei-proto"]),
-    ("rensei-kits", &["rensei-process", "rensei-proto"]),
+    ("rensei-tls", &[]),
+    ("rensei-platform-client", &["rensei-proto", "rensei-tls"]),
+    ("rensei-workarea", &["rensei-process", "rensei-proto", "rensei-tls"]),
+    ("rensei-kits", &["rensei-process", "rensei-proto", "rensei-tls"]),
     (
         "rensei-daemon-core",
         &["rensei-kits", "rensei-platform-client", "rensei-process", "rensei-proto", "rensei-workarea"],
@@ -77,7 +78,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["rensei-cli", "xtask"]),
     ("git2", &["rensei-kits", "rensei-workarea"]),
     ("jsonwebtoken", &["rensei-platform"]),
-    ("reqwest", &["rensei-kits", "rensei-platform-client"]),
+    ("reqwest", &["rensei-kits", "rensei-platform-client", "rensei-workarea"]),
+    ("rustls", &["rensei-tls"]),
     ("schemars", &["rensei-control-api", "rensei-proto"]),
     ("serde_yaml", &["rensei-daemon-core"]),
     ("sigstore-verify", &["rensei-kits"]),
@@ -183,7 +185,8 @@ mod tests {
         let found = findings("rensei-workarea", &json!([{"name": "rensei-daemon-core"}]));
         assert_eq!(
             found,
-            ["wrong arrow rensei-workarea -> rensei-daemon-core: rensei-workarea may use rensei-process, rensei-proto"]
+            ["wrong arrow rensei-workarea -> rensei-daemon-core: rensei-workarea may use rensei-process, rensei-proto, \
+             rensei-tls"]
         );
         assert_eq!(findings("rensei-proto", &json!([{"name": "rensei-process", "kind": "build"}])).len(), 1);
     }

@@ -5,7 +5,7 @@ use crate::body::{self, MAX_BODY, ReadError};
 use crate::error::ClientError;
 use crate::operation::Operation;
 use crate::options::ClientOptions;
-use crate::{retry_after, tls};
+use crate::retry_after;
 use rensei_proto::{ErrorBody, Secret};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, Proxy, Response, redirect};
@@ -91,7 +91,7 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) fn new(base_url: &str, user_agent: &str, options: &ClientOptions) -> Result<Self, ClientError> {
         let (base, timeouts) = (BaseUrl::parse(base_url)?, options.timeouts);
-        let tls = tls::client_config(&options.root_certificates).map_err(ClientError::Setup)?;
+        let tls = rensei_tls::client_config(&options.root_certificates).map_err(ClientError::Setup)?;
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(user_agent)

@@ -15,7 +15,6 @@ mod operation;
 mod operator;
 mod options;
 mod retry_after;
-mod tls;
 mod worker;
 
 pub use body::MAX_BODY;

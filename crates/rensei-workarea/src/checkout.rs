@@ -49,9 +49,13 @@ impl Checkout {
     /// # Errors
     /// When the repository is damaged.
     pub fn head(&self) -> Result<Option<String>, WorkareaError> {
+        Ok(self.tip()?.map(|id| id.to_string()))
+    }
+
+    fn tip(&self) -> Result<Option<Oid>, WorkareaError> {
         let repository = self.repository()?;
         let tip = commit::tip(&repository).map_err(|error| WorkareaError::local("read HEAD", &error))?;
-        Ok(tip.map(|commit| commit.id().to_string()))
+        Ok(tip.map(|commit| commit.id()))
     }
 
     /// Size of the change from commit `base` (empty: from nothing) to commit `tip`.

@@ -42,6 +42,14 @@ pub enum WorkareaError {
         /// What git said.
         detail: String,
     },
+    /// What the `git` executable is needed for, and there is none.
+    #[error("cannot reach `{repository}` over {what} without the git executable")]
+    NeedsGit {
+        /// The remote.
+        repository: String,
+        /// The protocol.
+        what: String,
+    },
     /// The remote took none of the branches.
     #[error("`{repository}` refused the push to `{branch}`: {detail}")]
     PushRejected {
@@ -105,6 +113,7 @@ pub enum WorkareaErrorKind {
     MissingRef,
     Unreachable,
     Denied,
+    NeedsGit,
     PushRejected,
     DiskFull,
     NearlyFull,
@@ -148,6 +157,7 @@ impl WorkareaError {
             Self::MissingRef { .. } => WorkareaErrorKind::MissingRef,
             Self::Unreachable { .. } => WorkareaErrorKind::Unreachable,
             Self::Denied { .. } => WorkareaErrorKind::Denied,
+            Self::NeedsGit { .. } => WorkareaErrorKind::NeedsGit,
             Self::PushRejected { .. } => WorkareaErrorKind::PushRejected,
             Self::DiskFull { .. } => WorkareaErrorKind::DiskFull,
             Self::NearlyFull { .. } => WorkareaErrorKind::NearlyFull,
@@ -165,6 +175,7 @@ impl WorkareaError {
             WorkareaErrorKind::NotARepository
             | WorkareaErrorKind::MissingRef
             | WorkareaErrorKind::Denied
+            | WorkareaErrorKind::NeedsGit
             | WorkareaErrorKind::PushRejected
             | WorkareaErrorKind::DiskFull
             | WorkareaErrorKind::InvalidName
@@ -181,6 +192,7 @@ impl WorkareaError {
             WorkareaErrorKind::NotARepository
             | WorkareaErrorKind::MissingRef
             | WorkareaErrorKind::Denied
+            | WorkareaErrorKind::NeedsGit
             | WorkareaErrorKind::PushRejected => 422,
             WorkareaErrorKind::Git | WorkareaErrorKind::Io => 500,
             WorkareaErrorKind::Unreachable | WorkareaErrorKind::NearlyFull => 503,
@@ -224,8 +236,8 @@ impl WorkareaError {
                 "use an https, ssh or file URL, `user@host:path`, `owner/name` on github.com, or an absolute path"
                     .to_owned(),
             ),
-            Self::Git { detail, .. } if detail.contains("no program") => {
-                Some("install git and make sure that it is in the PATH of the daemon".to_owned())
+            Self::NeedsGit { .. } => {
+                Some("use an https URL, or install git and put it on the PATH of the daemon".to_owned())
             }
             Self::InvalidName { .. } | Self::Git { .. } | Self::Io { .. } => None,
         }

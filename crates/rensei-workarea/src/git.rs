@@ -1,4 +1,4 @@
-//! The `git` executable, for everything that talks to a remote.
+//! What git finds around it, and its executable.
 
 mod classify;
 mod command;
@@ -11,6 +11,7 @@ pub use text::redact;
 
 use crate::repository;
 use git2::ConfigLevel;
+use rensei_process::find_program;
 use rensei_proto::Secret;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -50,6 +51,15 @@ pub struct GitEnvironment {
     pub time_limit: Duration,
 }
 
+/// What talks to remotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GitImplementation {
+    /// The `git` executable at this path.
+    Executable(PathBuf),
+    /// libgit2, as there is no executable: no ssh and no credential helpers.
+    Library,
+}
+
 /// How a project's repository wants to be accessed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GitHints {
@@ -72,6 +82,13 @@ pub struct GitToken {
     pub token: Secret,
 }
 
+impl GitToken {
+    /// Who logs in with it.
+    pub(crate) fn user(&self) -> &str {
+        if self.username.is_empty() { "x-access-token" } else { &self.username }
+    }
+}
+
 impl GitHints {
     /// What the session itself has for the repository at `url`: the host that may see it, and the credentials.
     pub(crate) fn token_for(&self, url: &str) -> Option<(String, &GitToken)> {
@@ -86,6 +103,15 @@ impl GitEnvironment {
     #[must_use]
     pub fn new(env: BTreeMap<OsString, OsString>) -> Self {
         Self { env, program: "git".into(), time_limit: TIME_LIMIT }
+    }
+
+    /// What talks to remotes here: the executable if there is one.
+    #[must_use]
+    pub fn implementation(&self) -> GitImplementation {
+        find_program(&self.program, self.get("PATH"))
+            .ok()
+            .filter(|path| path.is_file())
+            .map_or(GitImplementation::Library, GitImplementation::Executable)
     }
 
     fn get(&self, name: &str) -> Option<&OsStr> {

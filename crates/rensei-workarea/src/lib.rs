@@ -6,14 +6,15 @@
 //! left, push it.
 //!
 //! Whatever talks to a remote runs the `git` executable, with the credential helpers, ssh configuration and proxies of
-//! its user; everything local goes through libgit2, which runs no hooks, filters or other programs that a repository
-//! or an agent could have planted. For the same reason a push never reads the configuration of the checkout.
+//! its user, and where there is none libgit2, which knows http, https and this machine. Everything local goes through
+//! libgit2, which runs no hooks, filters or other programs that a repository or an agent could have planted. For the same
+//! reason a push never reads the configuration of the checkout.
 //!
 //! [`Archives`] keeps what failed sessions left behind, compares it, and makes workareas from it again.
 //!
 //! Known limits: content filters (git-lfs) do not run, their pointer files are checked out and committed as they are;
-//! commits are not signed; submodules are never fetched (both are named in the notes on a workarea); what talks to a remote
-//! needs the `git` executable; repositories with SHA-256 ids are refused by libgit2.
+//! commits are not signed; submodules are never fetched (both are named in the notes on a workarea); ssh and
+//! credential helpers need the `git` executable; repositories with SHA-256 ids are refused by libgit2.
 
 mod archive;
 mod checkout;
@@ -26,6 +27,7 @@ mod manager;
 mod marker;
 mod mirror;
 mod names;
+mod network;
 mod pool;
 mod repository;
 mod restore;
@@ -38,7 +40,7 @@ pub use checkout::{Author, Checkout, CommitMessage, PushRequest, Pushed};
 pub use diff::{Patch, patch};
 pub use error::{WorkareaError, WorkareaErrorKind};
 pub use git::redact;
-pub use git::{GitEnvironment, GitHints, GitToken};
+pub use git::{GitEnvironment, GitHints, GitImplementation, GitToken};
 pub use manager::{AcquireRequest, CloneStrategy, ReleaseMode, WorkareaManager};
 pub use names::default_branch;
 pub use pool::PoolSettings;

@@ -4,56 +4,38 @@ mod gate;
 mod lock;
 mod resolve;
 
+pub(crate) use lock::MirrorLock;
 pub(crate) use resolve::{Start, is_full_id};
 
-use crate::git::{GitCall, GitEnvironment, GitFailure, GitHints, REMOTE, classify};
-use crate::repository::Repository;
+use crate::git::GitEnvironment;
+use crate::network::{Failure, Fetch, Network, Upstream, network};
 use crate::{WorkareaError, local, names, pool, scratch};
 use gate::Gate;
-use lock::MirrorLock;
 use resolve::RemoteHead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Everything that a session can start from.
 const REFSPECS: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
-/// How a fetch runs. Refs that are gone at the remote go here, too; objects never do, as checkouts borrow them.
-const FETCH: [&str; 10] = [
-    "fetch",
-    "--quiet",
-    "--no-auto-maintenance",
-    "--no-write-fetch-head",
-    "--no-recurse-submodules",
-    "--no-tags",
-    "--force",
-    "--update-shallow",
-    "--prune",
-    "--",
-];
 /// Percentage of a disk from which a write that failed without a reason failed because of it.
 const NEARLY_FULL: u8 = 90;
 /// Most branches that a missing ref is compared with.
 const MAX_COMPARED: usize = 2000;
-
-/// Where a call comes from and how it gets through.
-#[derive(Debug, Clone)]
-pub(crate) struct Upstream {
-    pub(crate) repository: Repository,
-    pub(crate) hints: GitHints,
-}
 
 /// One mirror. All copies of a handle on it share its fetches.
 #[derive(Debug)]
 pub(crate) struct Mirror {
     dir: PathBuf,
     git: GitEnvironment,
+    network: Arc<dyn Network>,
     fetches: Gate<Result<bool, WorkareaError>>,
     heads: Gate<Result<RemoteHead, WorkareaError>>,
 }
 
 impl Mirror {
     pub(crate) fn new(dir: PathBuf, git: GitEnvironment) -> Self {
-        Self { dir, git, fetches: Gate::default(), heads: Gate::default() }
+        let network = network(&git);
+        Self { dir, git, network, fetches: Gate::default(), heads: Gate::default() }
     }
 
     /// Directory of the objects, for borrowers.
@@ -107,7 +89,7 @@ impl Mirror {
         self.fetches.run(fetch).await.unwrap_or_else(|| Err(abandoned()))
     }
 
-    async fn refresh_locked(&self, upstream: &Upstream, lock: &MirrorLock) -> Result<bool, WorkareaError> {
+    async fn refresh_locked(&self, upstream: &Upstream, lock: &Arc<MirrorLock>) -> Result<bool, WorkareaError> {
         if !self.dir.is_dir() {
             self.create(upstream, lock).await?;
             return Ok(true);
@@ -115,18 +97,18 @@ impl Mirror {
         let opens = local::open_bare(&self.dir, &self.git).is_ok();
         match self.fetch(&self.dir, upstream, &REFSPECS, lock).await {
             Ok(()) if opens => return Ok(false),
-            Err(failure) if opens && !failure.is_damage(&self.dir.display().to_string()) => {
-                return Err(self.failed("fetch", upstream, &failure));
-            }
+            Err(Failure { error, damage, .. }) if opens && !damage => return Err(self.named(error)),
             Ok(()) => {}
-            Err(failure) => tracing::warn!(mirror = %self.dir.display(), %failure, "making a damaged mirror anew"),
+            Err(Failure { error, .. }) => {
+                tracing::warn!(mirror = %self.dir.display(), %error, "making a damaged mirror anew");
+            }
         }
         self.create(upstream, lock).await?;
         Ok(true)
     }
 
     /// Clones beside the mirror and then takes its place, so that a half-made mirror is never mistaken for one.
-    async fn create(&self, upstream: &Upstream, lock: &MirrorLock) -> Result<(), WorkareaError> {
+    async fn create(&self, upstream: &Upstream, lock: &Arc<MirrorLock>) -> Result<(), WorkareaError> {
         let building = scratch::building(self.dir.parent().unwrap_or(Path::new("/")));
         let result = self.create_in(&building, upstream, lock).await;
         if result.is_err() {
@@ -135,13 +117,18 @@ impl Mirror {
         result
     }
 
-    async fn create_in(&self, building: &Path, upstream: &Upstream, lock: &MirrorLock) -> Result<(), WorkareaError> {
+    async fn create_in(
+        &self,
+        building: &Path,
+        upstream: &Upstream,
+        lock: &Arc<MirrorLock>,
+    ) -> Result<(), WorkareaError> {
         let mut options = git2::RepositoryInitOptions::new();
         options.bare(true).no_reinit(true).external_template(false).mkpath(true);
         git2::Repository::init_opts(building, &options)
             .map_err(|error| WorkareaError::local("make a mirror", &error))?;
         let fetched = self.fetch(building, upstream, &REFSPECS, lock).await;
-        fetched.map_err(|failure| self.failed("clone", upstream, &failure))?;
+        fetched.map_err(|failure| self.named(failure.error))?;
         let (building, dir) = (building.to_owned(), self.dir.clone());
         blocking(move || {
             scratch::remove(&dir)
@@ -156,13 +143,12 @@ impl Mirror {
         git_dir: &Path,
         upstream: &Upstream,
         refspecs: &[&str],
-        lock: &MirrorLock,
-    ) -> Result<(), GitFailure> {
-        let call = self.call(git_dir, upstream);
-        let args: Vec<&str> = FETCH.iter().chain(&[REMOTE]).chain(refspecs).copied().collect();
-        let result = call.run(&args, |process| lock.note(process)).await;
-        lock.clear();
-        result.map(drop)
+        lock: &Arc<MirrorLock>,
+    ) -> Result<(), Failure> {
+        let operation = if git_dir == self.dir { "fetch" } else { "clone" };
+        let refspecs = refspecs.iter().map(|refspec| (*refspec).to_owned()).collect();
+        let fetch = Fetch { operation, git_dir: git_dir.to_owned(), refspecs, lock: Arc::clone(lock) };
+        self.network.fetch(upstream, fetch).await
     }
 
     /// Fetches what no branch or tag leads to: a commit, a pull request's ref. That it fails is no error of its own.
@@ -183,32 +169,22 @@ impl Mirror {
         let lock = self.lock().await?;
         let refspec = format!("+{source}:{}", resolve::pin(source));
         match self.fetch(&self.dir, upstream, &[&refspec], &lock).await {
-            Ok(()) | Err(GitFailure::Exit { .. }) => Ok(()),
-            Err(failure) => Err(self.failed("fetch", upstream, &failure)),
+            Ok(()) | Err(Failure { ended: true, .. }) => Ok(()),
+            Err(failure) => Err(failure.error),
         }
     }
 
     async fn remote_head(self: &Arc<Self>, upstream: &Upstream) -> Result<RemoteHead, WorkareaError> {
         let (mirror, upstream) = (Arc::clone(self), upstream.clone());
         let ask = async move {
-            // The mirror itself may be in the making; any directory will do.
-            let dir = mirror.dir.parent().unwrap_or(Path::new("/")).to_owned();
-            let call = mirror.call(&dir, &upstream);
-            let answer = call.run(&["ls-remote", "--symref", "--", REMOTE, "HEAD"], |_| ()).await;
-            answer
-                .map(|listing| RemoteHead::parse(&String::from_utf8_lossy(&listing)))
-                .map_err(|failure| classify("list", &upstream.repository.shown, &failure))
+            let head = mirror.network.look_up(&upstream, "HEAD").await;
+            head.map(RemoteHead::of).map_err(|failure| failure.error)
         };
         self.heads.run(ask).await.unwrap_or_else(|| Err(abandoned()))
     }
 
-    fn call<'a>(&'a self, git_dir: &'a Path, upstream: &'a Upstream) -> GitCall<'a> {
-        GitCall { git: &self.git, hints: &upstream.hints, git_dir, url: &upstream.repository.url }
-    }
-
-    /// What a failed call stands for. Git does not always say that it was the disk.
-    fn failed(&self, operation: &str, upstream: &Upstream, failure: &GitFailure) -> WorkareaError {
-        let error = classify(operation, &upstream.repository.shown, failure);
+    /// Git does not always say that it was the disk.
+    fn named(&self, error: WorkareaError) -> WorkareaError {
         let nearly_full = || pool::pressure(&self.dir).is_ok_and(|pressure| pressure.reaches(NEARLY_FULL));
         match error {
             WorkareaError::Git { detail, .. } if detail.contains("write") && nearly_full() => {
@@ -218,8 +194,8 @@ impl Mirror {
         }
     }
 
-    async fn lock(&self) -> Result<MirrorLock, WorkareaError> {
-        MirrorLock::acquire(&self.dir, self.git.time_limit).await
+    async fn lock(&self) -> Result<Arc<MirrorLock>, WorkareaError> {
+        MirrorLock::acquire(&self.dir, self.git.time_limit).await.map(Arc::new)
     }
 
     async fn resolve(&self, wanted: &str, head: Option<RemoteHead>) -> Result<Option<Start>, WorkareaError> {

@@ -1,6 +1,9 @@
 //! Checkouts, commits and pushes with real git against real repositories.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+/// What talks to remotes; `without_git.rs` runs the same tests with another answer.
+const PROGRAM: &str = "git";
+
 #[path = "workareas/acquire.rs"]
 mod acquire;
 #[path = "workareas/commit.rs"]
@@ -9,6 +12,8 @@ mod commit;
 mod faults;
 #[path = "workareas/fixture.rs"]
 mod fixture;
+#[path = "workareas/http.rs"]
+mod http;
 #[path = "workareas/kill.rs"]
 mod kill;
 #[path = "workareas/pool.rs"]

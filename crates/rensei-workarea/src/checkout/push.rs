@@ -1,12 +1,15 @@
 //! Pushing what is checked out.
 
 use super::{Checkout, WorkareaError};
-use crate::git::{GitCall, GitFailure, GitHints, REMOTE, classify, readable};
+use crate::git::GitHints;
 use crate::mirror::blocking;
 use crate::names;
+use crate::network::{self, Network, Upstream, Verdict};
 use crate::repository::Repository;
 use crate::scratch;
+use git2::Oid;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where to push.
 #[derive(Debug, Clone, Default)]
@@ -33,13 +36,19 @@ pub struct Pushed {
 /// Branches that sessions never push to, whatever they were asked.
 const RESERVED: [&str; 4] = ["main", "master", "trunk", "HEAD"];
 
-/// What a remote made of one push.
-enum Verdict {
-    Taken,
-    /// It has other commits on that branch.
-    Diverged,
-    /// It does not want that branch.
-    Refused(String),
+/// Where the work goes.
+struct Remote {
+    network: Arc<dyn Network>,
+    upstream: Upstream,
+    /// But for the branch.
+    push: network::Push,
+}
+
+impl Remote {
+    async fn push(&self, branch: &str, replacing: Option<Oid>) -> Result<Verdict, WorkareaError> {
+        let push = network::Push { branch: branch.to_owned(), replacing, ..self.push.clone() };
+        self.network.push(&self.upstream, push).await.map_err(|failure| failure.error)
+    }
 }
 
 /// A bare repository that borrows the checkout's objects, removed when dropped.
@@ -67,13 +76,16 @@ impl Checkout {
         let repository = Repository::parse(place)?;
         let checkout = self.clone();
         let (commit, sender) = blocking(move || checkout.prepare()).await?;
-        let hints = &request.hints;
-        let call = GitCall { git: &self.git, hints, git_dir: &sender.0, url: &repository.url };
+        let remote = Remote {
+            network: network::network(&self.git),
+            upstream: Upstream { repository, hints: request.hints.clone() },
+            push: network::Push { git_dir: sender.0.clone(), commit, branch: String::new(), replacing: None },
+        };
         let (candidates, mut note) = self.candidates(&request.branch);
         let mut first_refusal = None;
         for branch in &candidates {
-            let failure = match self.offer(&call, branch, &commit, &repository.shown).await? {
-                Verdict::Taken => return Ok(Pushed { branch: branch.clone(), commit, note }),
+            let failure = match self.offer(&remote, branch).await? {
+                Verdict::Taken => return Ok(Pushed { branch: branch.clone(), commit: commit.to_string(), note }),
                 Verdict::Diverged => "the remote has other commits there".to_owned(),
                 Verdict::Refused(why) => why,
             };
@@ -81,7 +93,7 @@ impl Checkout {
             first_refusal.get_or_insert((branch.clone(), failure));
         }
         let (branch, detail) = first_refusal.unwrap_or_default();
-        Err(WorkareaError::PushRejected { repository: repository.shown, branch, detail })
+        Err(WorkareaError::PushRejected { repository: remote.upstream.repository.shown, branch, detail })
     }
 
     /// Branches to try in turn, and why the wanted one is not among them.
@@ -105,27 +117,20 @@ impl Checkout {
     }
 
     /// One branch; the session's own one a second time in place of what an earlier attempt left.
-    async fn offer(
-        &self,
-        call: &GitCall<'_>,
-        branch: &str,
-        commit: &str,
-        shown: &str,
-    ) -> Result<Verdict, WorkareaError> {
-        let verdict = push_once(call, branch, commit, None, shown).await?;
+    async fn offer(&self, remote: &Remote, branch: &str) -> Result<Verdict, WorkareaError> {
+        let verdict = remote.push(branch, None).await?;
         let session = &self.marker.session_id;
         let own = [names::default_branch(session), names::last_resort_branch(session)];
         if !matches!(verdict, Verdict::Diverged) || !own.iter().any(|name| name == branch) {
             return Ok(verdict);
         }
-        match remote_value(call, branch, shown).await? {
-            Some(observed) => push_once(call, branch, commit, Some(&observed), shown).await,
-            None => push_once(call, branch, commit, None, shown).await,
-        }
+        let name = format!("refs/heads/{branch}");
+        let observed = remote.network.look_up(&remote.upstream, &name).await.map_err(|failure| failure.error)?;
+        remote.push(branch, observed.map(|observed| observed.id)).await
     }
 
-    fn prepare(&self) -> Result<(String, Sender), WorkareaError> {
-        let commit = self.head()?.ok_or_else(|| WorkareaError::Git {
+    fn prepare(&self) -> Result<(Oid, Sender), WorkareaError> {
+        let commit = self.tip()?.ok_or_else(|| WorkareaError::Git {
             operation: "push".to_owned(),
             detail: "there is no commit yet".to_owned(),
         })?;
@@ -147,43 +152,4 @@ fn lend(from: &Path, to: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-async fn push_once(
-    call: &GitCall<'_>,
-    branch: &str,
-    commit: &str,
-    replacing: Option<&str>,
-    shown: &str,
-) -> Result<Verdict, WorkareaError> {
-    let mut args =
-        vec!["push".to_owned(), "--porcelain".to_owned(), "--no-verify".to_owned(), "--no-signed".to_owned()];
-    args.extend(replacing.map(|observed| format!("--force-with-lease=refs/heads/{branch}:{observed}")));
-    args.extend(["--".to_owned(), REMOTE.to_owned(), format!("{commit}:refs/heads/{branch}")]);
-    let failure = match call.run(&args, |_| ()).await {
-        Ok(_) => return Ok(Verdict::Taken),
-        Err(failure) => failure,
-    };
-    verdict(&failure).ok_or_else(|| classify("push to", shown, &failure))
-}
-
-/// What the remote said about the branch; none when the push did not get that far.
-fn verdict(failure: &GitFailure) -> Option<Verdict> {
-    let GitFailure::Exit { stdout, stderr, .. } = failure else { return None };
-    let report = String::from_utf8_lossy(stdout);
-    let summary = report.lines().find_map(|line| line.strip_prefix("!\t")?.split('\t').nth(1))?;
-    let remote_words = String::from_utf8_lossy(stderr);
-    let remote_words: Vec<&str> = remote_words.lines().filter(|line| line.starts_with("remote:")).take(4).collect();
-    let said = readable(format!("{summary}\n{}", remote_words.join("\n")).as_bytes());
-    Some(if summary.starts_with("[rejected]") { Verdict::Diverged } else { Verdict::Refused(said) })
-}
-
-/// Commit that a branch of the remote is at.
-async fn remote_value(call: &GitCall<'_>, branch: &str, shown: &str) -> Result<Option<String>, WorkareaError> {
-    let name = format!("refs/heads/{branch}");
-    let listing = call.run(&["ls-remote", "--", REMOTE, &name], |_| ()).await;
-    let listing = listing.map_err(|failure| classify("list", shown, &failure))?;
-    let text = String::from_utf8_lossy(&listing).into_owned();
-    let value = text.lines().filter_map(|line| line.split_once('\t')).find(|(_, found)| *found == name);
-    Ok(value.map(|(id, _)| id.to_owned()).filter(|id| crate::mirror::is_full_id(id)))
 }

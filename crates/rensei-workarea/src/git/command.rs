@@ -116,8 +116,7 @@ impl GitCall<'_> {
         env.insert(URL_VARIABLE.into(), self.url.into());
         let token = self.hints.token_for(self.url);
         if let Some((_, token)) = &token {
-            let user = if token.username.is_empty() { "x-access-token" } else { &token.username };
-            env.insert(USER_VARIABLE.into(), user.into());
+            env.insert(USER_VARIABLE.into(), token.user().into());
             env.insert(TOKEN_VARIABLE.into(), token.token.expose().into());
         }
         let program = find_program(&self.git.program, env.get(OsStr::new("PATH")).map(OsString::as_os_str))?;

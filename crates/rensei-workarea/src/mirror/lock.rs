@@ -56,6 +56,13 @@ impl MirrorLock {
         }
     }
 
+    /// Notes that this process itself changes the mirror: what comes after it has nobody to end, but may find locks.
+    pub(crate) fn note_own_work(&self) {
+        if let Err(error) = self.replace(b"no process of its own\n") {
+            tracing::warn!(%error, "could not note that a mirror is being changed");
+        }
+    }
+
     /// Notes that no git changes the mirror any more.
     pub(crate) fn clear(&self) {
         if let Err(error) = self.replace(&[]) {
@@ -134,6 +141,17 @@ mod tests {
         assert_eq!(std::fs::read(dir.path().join("r-1.lock")).unwrap(), b"");
         drop(lock);
         orphan.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn work_without_a_process_leaves_locks_and_nobody_to_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mirror = dir.path().join("r-1");
+        std::fs::create_dir_all(&mirror).unwrap();
+        std::fs::write(mirror.join("packed-refs.lock"), "").unwrap();
+        MirrorLock::acquire(&mirror, Duration::ZERO).await.unwrap().note_own_work();
+        MirrorLock::acquire(&mirror, Duration::ZERO).await.unwrap();
+        assert!(!mirror.join("packed-refs.lock").exists());
     }
 
     #[tokio::test]

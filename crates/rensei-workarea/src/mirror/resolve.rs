@@ -1,6 +1,7 @@
 //! From what was asked for to a commit.
 
 use crate::WorkareaError;
+use crate::network::Advertised;
 use git2::{ErrorCode, Oid, Reference, Repository};
 
 /// Where a session starts.
@@ -29,21 +30,13 @@ pub(crate) enum RemoteHead {
 }
 
 impl RemoteHead {
-    /// Reads the listing of `git ls-remote --symref … HEAD`.
-    pub(crate) fn parse(listing: &str) -> Self {
-        let mut detached = Self::Unborn;
-        for (value, name) in listing.lines().filter_map(|line| line.split_once('\t')) {
-            if name != "HEAD" {
-                continue;
-            }
-            if let Some(branch) = value.strip_prefix("ref: refs/heads/") {
-                return Self::Branch(branch.to_owned());
-            }
-            if let Ok(id) = Oid::from_str(value) {
-                detached = Self::Detached(id);
-            }
+    /// What the remote says of its `HEAD`.
+    pub(crate) fn of(advertised: Option<Advertised>) -> Self {
+        let Some(Advertised { id, points_to }) = advertised else { return Self::Unborn };
+        match points_to.as_deref().and_then(|name| name.strip_prefix("refs/heads/")) {
+            Some(branch) => Self::Branch(branch.to_owned()),
+            None => Self::Detached(id),
         }
-        detached
     }
 }
 
@@ -142,12 +135,11 @@ mod tests {
 
     #[test]
     fn heads_of_remotes() {
-        let id = "0123456789abcdef0123456789abcdef01234567";
-        let branch = format!("ref: refs/heads/a/b\tHEAD\n{id}\tHEAD\n{id}\trefs/remotes/origin/HEAD\n");
-        assert_eq!(RemoteHead::parse(&branch), RemoteHead::Branch("a/b".into()));
-        assert_eq!(RemoteHead::parse(&format!("{id}\tHEAD\n")), RemoteHead::Detached(Oid::from_str(id).unwrap()));
-        for nothing in ["", "garbage", "x\tHEAD\n", &format!("{id}\trefs/remotes/origin/HEAD\n")] {
-            assert_eq!(RemoteHead::parse(nothing), RemoteHead::Unborn, "{nothing}");
-        }
+        let id = Oid::from_str("0123456789abcdef0123456789abcdef01234567").unwrap();
+        let head =
+            |points_to: Option<&str>| RemoteHead::of(Some(Advertised { id, points_to: points_to.map(str::to_owned) }));
+        assert_eq!(head(Some("refs/heads/a/b")), RemoteHead::Branch("a/b".into()));
+        assert_eq!((head(None), head(Some("refs/tags/v1"))), (RemoteHead::Detached(id), RemoteHead::Detached(id)));
+        assert_eq!(RemoteHead::of(None), RemoteHead::Unborn);
     }
 }

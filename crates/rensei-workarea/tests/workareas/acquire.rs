@@ -112,7 +112,6 @@ async fn bad_repositories_are_told_apart() {
         ("/nonexistent/repository".to_owned(), Kind::NotARepository, false),
         ("file:///nonexistent/repository".to_owned(), Kind::NotARepository, false),
         (format!("http://u:secret@127.0.0.1:{free_port}/o/r"), Kind::Unreachable, true),
-        (format!("git://127.0.0.1:{free_port}/o/r"), Kind::Unreachable, true),
         ("https://rensei.invalid/o/r".to_owned(), Kind::Unreachable, true),
         ("ext::touch /tmp/owned".to_owned(), Kind::InvalidName, false),
         ("relative/path/to".to_owned(), Kind::InvalidName, false),

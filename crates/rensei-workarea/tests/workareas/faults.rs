@@ -134,15 +134,6 @@ async fn damage_without_news_is_noticed_too() {
 }
 
 #[tokio::test]
-async fn without_git_the_error_says_so() {
-    let fixture = Fixture::new();
-    let git = GitEnvironment { program: "rensei-no-such-git".into(), ..fixture.env() };
-    let error = WorkareaManager::new(&fixture.state(), git).acquire(&id("s1"), fixture.request("")).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Git);
-    assert!(error.hint().unwrap().contains("install git"), "{error}");
-}
-
-#[tokio::test]
 async fn a_checkout_survives_the_loss_of_nothing_but_itself() {
     let fixture = Fixture::new();
     let (path, checkout, _) = fixture.checkout("s1").await;

@@ -61,7 +61,8 @@ impl Fixture {
             ("GIT_CONFIG_GLOBAL", config.into()),
             ("GIT_CONFIG_NOSYSTEM", "1".into()),
         ];
-        GitEnvironment::new(variables.into_iter().map(|(name, value)| (name.into(), value)).collect::<BTreeMap<_, _>>())
+        let env = variables.into_iter().map(|(name, value)| (name.into(), value)).collect::<BTreeMap<_, _>>();
+        GitEnvironment { program: crate::PROGRAM.into(), ..GitEnvironment::new(env) }
     }
 
     pub(crate) fn git(&self, dir: &Path, args: &[&str]) -> String {

@@ -18,7 +18,11 @@ fn server() -> (String, Arc<Mutex<Vec<String>>>) {
             let mut stream = stream.unwrap();
             let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
             let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-            let credentials = headers.iter().find_map(|line| line.strip_prefix("Authorization: "));
+            let credentials = headers.iter().find_map(|line| {
+                line.split_once(": ")
+                    .filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+                    .map(|(_, value)| value)
+            });
             let answer = match credentials {
                 Some(credentials) => {
                     seen.lock().unwrap().push(credentials.to_owned());

@@ -5,7 +5,6 @@ use super::super::url::Remote;
 use super::super::{FetchError, FetchLimits};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Response, StatusCode, Url, redirect};
-use std::sync::Arc;
 use std::time::Duration;
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -152,14 +151,11 @@ impl Stream<'_> {
 fn http(shown: &str, loopback: bool) -> Result<reqwest::Client, FetchError> {
     let setup =
         |error: &dyn std::fmt::Display| FetchError::Server { url: shown.to_owned(), problem: error.to_string() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(&provider)).map_err(|error| setup(&error))?;
-    let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let tls = tls.map_err(|error| setup(&error))?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    let tls = rensei_tls::client_config(&[]).map_err(|error| setup(&error))?;
     let mut headers = HeaderMap::new();
     headers.insert("git-protocol", HeaderValue::from_static("version=2"));
     let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls.with_no_client_auth())
+        .tls_backend_preconfigured(tls)
         // Some servers answer to nobody else.
         .user_agent(concat!("git/2.40 (rensei ", env!("CARGO_PKG_VERSION"), ")"))
         .default_headers(headers)

@@ -10,7 +10,10 @@ use std::sync::{Arc, OnceLock};
 
 /// A client configuration that installs nothing process-wide and reads no certificate before the first handshake.
 /// `pem` are the caller's authorities.
-pub(crate) fn client_config(pem: &[u8]) -> Result<ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
+///
+/// # Errors
+/// When `pem` is not empty and holds no certificate, or a damaged one.
+pub fn client_config(pem: &[u8]) -> Result<ClientConfig, Box<dyn std::error::Error + Send + Sync>> {
     let roots = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>()?;
     if roots.is_empty() && !pem.is_empty() {
         return Err("there is no certificate among the root certificates".into());
