@@ -74,7 +74,7 @@ const OPTIONAL_ARROWS: &[(&str, &str)] = &[("rensei-control-api", "rensei-daemon
 /// Where a third-party crate lives. Everything else reaches it through that crate.
 const HOMES: &[(&str, &[&str])] = &[
     ("aide", &["rensei-control-api"]),
-    ("axum", &["rensei-control-api", "rensei-platform"]),
+    ("axum", &["rensei-control-api", "rensei-platform", "rensei-testkit"]),
     ("clap", &["rensei-cli", "xtask"]),
     ("git2", &["rensei-kits", "rensei-workarea"]),
     ("jsonwebtoken", &["rensei-platform"]),
@@ -185,8 +185,10 @@ mod tests {
         let found = findings("rensei-workarea", &json!([{"name": "rensei-daemon-core"}]));
         assert_eq!(
             found,
-            ["wrong arrow rensei-workarea -> rensei-daemon-core: rensei-workarea may use rensei-process, rensei-proto, \
-             rensei-tls"]
+            [
+                "wrong arrow rensei-workarea -> rensei-daemon-core: rensei-workarea may use rensei-process, rensei-proto, \
+             rensei-tls"
+            ]
         );
         assert_eq!(findings("rensei-proto", &json!([{"name": "rensei-process", "kind": "build"}])).len(), 1);
     }

@@ -286,6 +286,7 @@ impl PreparedDaemon {
         let Self { builder, config, state, lock, serving, orgs, files, workareas, control_token } = self;
         control_token::leave_address(state.root(), control_url);
         let provides = capabilities::detect(&builder.environment);
+        let git = capabilities::git(&builder.environment);
         let kits = crate::kits::registry(&config, state.root());
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
         let routing = Routing::open(state.root().join("routing.json"));
@@ -329,6 +330,7 @@ impl PreparedDaemon {
             tasks,
             incidents,
             provides,
+            git,
             clock: builder.clock,
             suspended: Suspended::new(),
             last_beat: LastBeat::default(),

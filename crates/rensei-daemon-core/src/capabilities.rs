@@ -2,6 +2,7 @@
 
 use rensei_process::find_program;
 use rensei_proto::platform::Provides;
+use rensei_workarea::{GitEnvironment, GitImplementation};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
@@ -16,6 +17,15 @@ pub(crate) fn detect(environment: &BTreeMap<String, String>) -> Vec<Provides> {
         .chain(["mcp-server"])
         .map(|kind| Provides { kind: kind.to_owned() })
         .collect()
+}
+
+/// What talks to repositories elsewhere.
+pub(crate) fn git(environment: &BTreeMap<String, String>) -> &'static str {
+    let environment = environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    match GitEnvironment::new(environment).implementation() {
+        GitImplementation::Executable(_) => "git",
+        GitImplementation::Library => "libgit2",
+    }
 }
 
 #[cfg(test)]

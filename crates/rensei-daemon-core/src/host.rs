@@ -43,6 +43,8 @@ pub(crate) struct Host {
     pub(crate) incidents: Incidents,
     /// What this machine can run.
     pub(crate) provides: Vec<Provides>,
+    /// What talks to repositories elsewhere.
+    pub(crate) git: &'static str,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) suspended: Suspended,
     pub(crate) last_beat: LastBeat,

@@ -142,7 +142,8 @@ impl DaemonHandle {
     /// Answer to `GET /api/daemon/capabilities`.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
-        Capabilities { provides: self.host.provides.clone(), timestamp: now() }
+        let (provides, git) = (self.host.provides.clone(), self.host.git.to_owned());
+        Capabilities { provides, git, timestamp: now() }
     }
 
     /// Changes a capacity of the running host. The configuration stays as it is.

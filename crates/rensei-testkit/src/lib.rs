@@ -4,6 +4,7 @@
 //!   queued for a [`Call`] replaces its next answer. Every request is recorded.
 //! - `TempHost` (feature `host`): a whole daemon in this process, on a temporary state directory. Its workers are shell scripts that
 //!   come from each session's environment ([`WorkItem::script`]).
+//! - `serve_git` (feature `git`): a repository behind real git and HTTP.
 //! - `Sigstore` (feature `sigstore`): a complete sigstore of our own, which signs whatever it is given.
 //! - `SetClock` (feature `host`): clocks for that daemon that jump and sleep.
 //! - [`Capture`]: everything that was logged and every panic of this process.
@@ -35,6 +36,8 @@ mod capture;
 #[cfg(feature = "host")]
 mod clock;
 mod fault;
+#[cfg(feature = "git")]
+mod git_server;
 #[cfg(feature = "host")]
 mod host;
 mod platform;
@@ -45,6 +48,8 @@ pub use capture::Capture;
 #[cfg(feature = "host")]
 pub use clock::SetClock;
 pub use fault::{Answer, Call, Fault};
+#[cfg(feature = "git")]
+pub use git_server::serve_git;
 #[cfg(feature = "host")]
 pub use host::{TempHost, TempState};
 pub use platform::{FakePlatform, PATIENCE, REGISTRATION_TOKEN, Recorded, TOKEN_MARK, WorkItem};

@@ -11,5 +11,6 @@ mod platform;
 mod snapshots;
 mod update;
 mod watch;
+mod without_git;
 mod workareas;
 mod world;

@@ -169,6 +169,9 @@ pub struct Doctor {
 pub struct Capabilities {
     /// What this machine can run, as registered.
     pub provides: Vec<Provides>,
+    /// What talks to repositories elsewhere: `git`, the executable, or `libgit2` where there is none. *Extension.*
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "lenient::or_default")]
+    pub git: String,
     /// Now, RFC 3339, whole seconds.
     pub timestamp: String,
 }

@@ -2,9 +2,8 @@
 
 use crate::fixture::{Fixture, id, message};
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path as UrlPath, RawQuery, State};
-use axum::http::{HeaderMap, Method, Response, StatusCode};
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
 use axum::routing::any;
 use rensei_proto::Secret;
 use rensei_workarea::{
@@ -12,14 +11,9 @@ use rensei_workarea::{
     WorkareaManager,
 };
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
-
-/// What `Authorization` must be.
-const CREDENTIALS: &str = "Basic bWU6c2VjcmV0";
 
 async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -28,65 +22,10 @@ async fn serve(router: Router) -> String {
     origin
 }
 
-/// `git http-backend` for everything below `/open`, and for those who log in below `/private`.
+/// The fixture's remote behind real git.
 async fn real(fixture: &Fixture) -> String {
-    fixture.git(&fixture.remote(), &["config", "http.receivepack", "true"]);
     fixture.git(&fixture.remote(), &["config", "uploadpack.allowReachableSHA1InWant", "true"]);
-    let served = Arc::new((fixture.remote(), fixture.env()));
-    let router = Router::new().route("/{*path}", any(backend)).layer(DefaultBodyLimit::disable());
-    serve(router.with_state(served)).await
-}
-
-type Served = Arc<(std::path::PathBuf, GitEnvironment)>;
-
-async fn backend(
-    State(served): State<Served>,
-    UrlPath(path): UrlPath<String>,
-    RawQuery(query): RawQuery,
-    (method, headers, body): (Method, HeaderMap, Bytes),
-) -> Response<Body> {
-    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
-    let answer = |status: u16, name: &str, value: &str| {
-        Response::builder().status(status).header(name, value).body(Body::empty()).unwrap()
-    };
-    let query = query.unwrap_or_default();
-    let Some((area, path)) = path.split_once('/') else { return answer(404, "x", "y") };
-    match area {
-        "private" if header("authorization") != CREDENTIALS => {
-            return answer(401, "www-authenticate", "Basic realm=\"git\"");
-        }
-        "moved" => return answer(301, "location", &format!("/open/{path}?{query}")),
-        "away" => return answer(302, "location", &format!("http://localhost:1/open/{path}?{query}")),
-        "open" | "private" => {}
-        _ => return answer(404, "x", "y"),
-    }
-    let mut child = tokio::process::Command::new("git")
-        .args(["-c", "safe.directory=*", "http-backend"])
-        .env_clear()
-        .envs(&served.1.env)
-        .envs([("GIT_HTTP_EXPORT_ALL", "1"), ("REMOTE_USER", "me"), ("REQUEST_METHOD", method.as_str())])
-        .envs([("GIT_PROJECT_ROOT", served.0.join(".git").to_str().unwrap()), ("PATH_INFO", &format!("/{path}"))])
-        .envs([("QUERY_STRING", query.as_str()), ("CONTENT_TYPE", &header("content-type"))])
-        .envs([("GIT_PROTOCOL", header("git-protocol")), ("HTTP_CONTENT_ENCODING", header("content-encoding"))])
-        .env("CONTENT_LENGTH", body.len().to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let feed = async move { drop(stdin.write_all(&body).await) };
-    let (output, ()) = tokio::join!(child.wait_with_output(), feed);
-    let output = output.unwrap().stdout;
-    let end = output.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    let mut response = Response::builder();
-    for (name, value) in std::str::from_utf8(&output[..end]).unwrap().lines().map(|line| line.split_once(": ").unwrap())
-    {
-        response = match name {
-            "Status" => response.status(value[..3].parse::<u16>().unwrap()),
-            _ => response.header(name, value),
-        };
-    }
-    response.body(Body::from(output[end + 4..].to_vec())).unwrap()
+    rensei_testkit::serve_git(&fixture.remote().join(".git")).await
 }
 
 fn request(origin: &str, path: &str, reference: &str) -> AcquireRequest {

@@ -212,7 +212,7 @@ async fn git(context: &Context, dir: &Path, args: &[&str], input: Option<&str>) 
     run.await.map_err(|error: io::Error| {
         let missing = error.kind() == io::ErrorKind::NotFound;
         let error = CommandError::context("failed to run `git`", error);
-        if missing { error.hint("install git; the demo and its sessions use it") } else { error }
+        if missing { error.hint("install git; the demo makes its repository with it") } else { error }
     })
 }
 

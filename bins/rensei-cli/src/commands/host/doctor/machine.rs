@@ -11,7 +11,7 @@ use tokio::process::Command;
 /// Time for git to say its version.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Repositories are fetched and pushed by the git that is there.
+/// Repositories are fetched and pushed by the git that is there, and by libgit2 where there is none.
 pub(super) async fn git(env: &Environment) -> Check {
     let mut command = Command::new("git");
     command.arg("--version").env_clear().envs(env.strings()).stdin(Stdio::null()).kill_on_drop(true);
@@ -19,6 +19,10 @@ pub(super) async fn git(env: &Environment) -> Check {
     match tokio::time::timeout(ANSWER, command.output()).await {
         Ok(Ok(answer)) if answer.status.success() => Check::ok("git", String::from_utf8_lossy(&answer.stdout).trim()),
         Ok(Ok(answer)) => Check::error("git", format!("git does not work: {}", answer.status), fix),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            let without = "no git executable: libgit2 fetches and pushes, without ssh and credential helpers";
+            Check::warning("git", without, fix)
+        }
         Ok(Err(error)) => Check::error("git", format!("git cannot be run: {error}"), fix),
         Err(_) => Check::error("git", "git does not answer", fix),
     }
@@ -71,8 +75,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_git_is_an_error() {
+    async fn a_missing_git_is_worth_a_word() {
         let found = git(&Environment::from([("PATH", "/nowhere")])).await;
-        assert!(found.status == Verdict::Error && found.fix.is_some(), "{found:?}");
+        assert!(found.status == Verdict::Warning && found.fix.is_some(), "{found:?}");
     }
 }
