@@ -8,7 +8,7 @@ use std::sync::Arc;
 const LINUX: Target = Target { os: "linux", arch: Some("x86_64") };
 
 fn kits() -> Vec<Arc<Kit>> {
-    let home = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../kits");
+    let home = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("kits");
     let mut kits = Vec::new();
     for entry in std::fs::read_dir(home).unwrap() {
         let path = entry.unwrap().path().join("kit.toml");

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 const MUTATIONS: u32 = 400;
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let files = std::fs::read_dir(dir).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
     let files: Vec<Vec<u8>> = files.collect();
     assert!(!files.is_empty());
