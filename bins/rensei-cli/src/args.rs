@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod alias;
 pub(crate) mod capacity;
+mod deferred;
 pub(crate) mod demo;
 pub(crate) mod host;
 pub(crate) mod kit;
@@ -15,6 +16,7 @@ pub(crate) mod workarea;
 
 use crate::output::ColorChoice;
 use clap::{Args, Parser, Subcommand};
+pub(crate) use deferred::Deferred;
 use std::path::PathBuf;
 
 /// A worker host for AI coding agents.
@@ -74,31 +76,31 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Manage the daemon on this machine.
     #[command(subcommand)]
-    Host(host::HostCommand),
+    Host(Deferred<host::HostCommand>),
     /// Show and change how much this host takes on.
     #[command(subcommand)]
-    Capacity(capacity::CapacityCommand),
+    Capacity(Deferred<capacity::CapacityCommand>),
     /// Dispatch sessions and look at them.
     #[command(subcommand)]
-    Session(session::SessionCommand),
+    Session(Deferred<session::SessionCommand>),
     /// Manage kits, which teach agents a toolchain.
     #[command(subcommand)]
-    Kit(kit::KitCommand),
+    Kit(Deferred<kit::KitCommand>),
     /// Look at what sessions on this machine can run with.
     #[command(subcommand)]
-    Provider(provider::ProviderCommand),
+    Provider(Deferred<provider::ProviderCommand>),
     /// Look at who ran what on this machine, and how well that went.
     #[command(subcommand)]
-    Routing(routing::RoutingCommand),
+    Routing(Deferred<routing::RoutingCommand>),
     /// Look at what sessions left behind, compare and restore it.
     #[command(subcommand)]
-    Workarea(workarea::WorkareaCommand),
+    Workarea(Deferred<workarea::WorkareaCommand>),
     /// Run your own control plane.
     #[command(subcommand)]
-    Platform(platform::PlatformCommand),
+    Platform(Deferred<platform::PlatformCommand>),
     /// What the daemon starts for each session.
     #[command(subcommand)]
-    Agent(agent::AgentCommand),
+    Agent(Deferred<agent::AgentCommand>),
     /// Print a completion script for your shell.
     Completions(CompletionsArgs),
     /// Print or write manual pages.

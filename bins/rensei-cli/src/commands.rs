@@ -14,8 +14,8 @@ mod session;
 mod watch;
 mod workarea;
 
-use crate::args::Command;
 use crate::args::agent::AgentCommand;
+use crate::args::{Command, Deferred};
 use crate::env::Environment;
 use crate::error::{CommandError, CommandResult};
 use crate::output::Output;
@@ -58,15 +58,15 @@ impl Context {
 pub(crate) fn run(context: &Context, command: Command) -> CommandResult<ExitCode> {
     match command {
         Command::Demo(args) => demo::run(context, args),
-        Command::Host(command) => host::run(context, command),
-        Command::Capacity(command) => capacity::run(context, command),
-        Command::Session(command) => session::run(context, command),
-        Command::Kit(command) => kit::run(context, command),
-        Command::Provider(command) => provider::run(context, command),
-        Command::Routing(command) => routing::run(context, command),
-        Command::Workarea(command) => workarea::run(context, command),
-        Command::Platform(command) => platform::run(context, command),
-        Command::Agent(AgentCommand::Run(args)) => agent::run(context, args),
+        Command::Host(Deferred(command)) => host::run(context, command),
+        Command::Capacity(Deferred(command)) => capacity::run(context, command),
+        Command::Session(Deferred(command)) => session::run(context, command),
+        Command::Kit(Deferred(command)) => kit::run(context, command),
+        Command::Provider(Deferred(command)) => provider::run(context, command),
+        Command::Routing(Deferred(command)) => routing::run(context, command),
+        Command::Workarea(Deferred(command)) => workarea::run(context, command),
+        Command::Platform(Deferred(command)) => platform::run(context, command),
+        Command::Agent(Deferred(AgentCommand::Run(args))) => agent::run(context, args),
         Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),
     }
