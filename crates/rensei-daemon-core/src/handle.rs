@@ -171,8 +171,7 @@ impl DaemonHandle {
 
     /// Changes how many sessions may run at once, from now on; 0 means none. Sessions that run go on.
     pub fn set_max_sessions(&self, max: usize) {
-        tracing::info!(event = "capacity", max, "capacity changed");
-        self.host.serving.set_max_sessions(max);
+        self.host.set_max_sessions(max);
     }
 
     /// Serves these projects from now on. Sessions that run go on, also those of a project that is gone.

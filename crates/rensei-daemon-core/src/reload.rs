@@ -10,11 +10,21 @@ impl Host {
         if *name == OrgName::MAIN {
             self.note_stale(reloaded);
             self.sessions.configure_pool(&reloaded.config);
+            // Only when the file says something new: a capacity that was set over the API stays otherwise.
+            if reloaded.changes.max_sessions {
+                self.set_max_sessions(reloaded.config.max_sessions());
+            }
         }
         self.orgs.apply(name, file, &reloaded.config);
         if reloaded.changes.projects {
             self.sessions.prewarm();
         }
+    }
+
+    /// Accepts up to so many sessions from now on. 0: none.
+    pub(crate) fn set_max_sessions(&self, max: usize) {
+        tracing::info!(event = "capacity", max, "capacity changed");
+        self.serving.set_max_sessions(max);
     }
 
     /// Remembers what waits for the next start. Only the main file describes the process.

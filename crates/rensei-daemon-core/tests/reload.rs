@@ -36,6 +36,23 @@ async fn an_edited_file_changes_what_is_served_and_names_what_needs_a_restart() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_edited_capacity_holds_at_once_and_one_that_was_set_stays() {
+    let platform = FakePlatform::start().await;
+    let host = TempState::with_slots(&platform, 3).start().await;
+    let max = |host: &TempHost| host.handle().status().max_sessions;
+    assert_eq!(max(&host), 3);
+    fs::write(host.root().join("daemon.yaml"), config(&host).replace("Sessions: 3", "Sessions: 5")).unwrap();
+    host.until(|host| (max(host) == 5).then_some(())).await;
+    assert!(host.handle().status().restart_needed.is_empty());
+    host.handle().set_capacity("capacity.maxConcurrentSessions", "7").unwrap();
+    let more = config(&host).replace("projects:", "projects:\n- {id: more, repository: /srv/more}");
+    fs::write(host.root().join("daemon.yaml"), more).unwrap();
+    host.until(|host| (host.handle().status().projects_allowed == 2).then_some(())).await;
+    assert_eq!(max(&host), 7, "the file says nothing new of the capacity");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broken_file_leaves_everything_as_it_is() {
     let platform = FakePlatform::start().await;
     let host = TempState::new(&platform).start().await;

@@ -10,6 +10,8 @@ pub struct Changes {
     pub projects: bool,
     /// The control plane or the registration token for it differs: talk to the new one, with the new one.
     pub orchestrator: bool,
+    /// `capacity.maxConcurrentSessions` differs: accept up to the new number. Running sessions are not touched.
+    pub max_sessions: bool,
     /// Keys that take effect with the next start only, in the order of the reference.
     pub restart_needed: Vec<&'static str>,
 }
@@ -18,7 +20,7 @@ impl Changes {
     /// Whether nothing differs.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        !self.projects && !self.orchestrator && self.restart_needed.is_empty()
+        !self.projects && !self.orchestrator && !self.max_sessions && self.restart_needed.is_empty()
     }
 }
 
@@ -30,6 +32,7 @@ pub fn changes(old: &Config, new: &Config) -> Changes {
     Changes {
         projects: old.projects != new.projects,
         orchestrator: orchestrator(old) != orchestrator(new),
+        max_sessions: old.max_sessions() != new.max_sessions(),
         restart_needed: restart.map(|key| key.path).collect(),
     }
 }
@@ -66,7 +69,7 @@ mod tests {
             (BASE.replace("http://h", "http://i"), Changes { orchestrator: true, ..Changes::default() }),
             (
                 BASE.replace("id: p", "id: z").replace("{id: m}", "{id: n}") + "capacity: {maxConcurrentSessions: 1}\n",
-                Changes { restart_needed: vec!["machine.id", "capacity.maxConcurrentSessions"], ..hot },
+                Changes { max_sessions: true, restart_needed: vec!["machine.id"], ..hot },
             ),
         ];
         for (text, expected) in cases {

@@ -55,7 +55,7 @@ pub const KEYS: &[Key] = &[
         kind: "number",
         default: "8",
         meaning: "Sessions that run at once. 0: none are accepted.",
-        applies: Applies::Restart,
+        applies: Applies::AtOnce,
         example: "3",
         differs: field!(capacity.max_concurrent_sessions),
     },

@@ -11,7 +11,7 @@ use rensei_proto::control::CapacityChange;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Keys that a running daemon takes at once over the API.
+/// Keys that a running daemon is told over the API, so that they are in force when the command ends.
 const CAPACITY: [&str; 2] = ["capacity.maxConcurrentSessions", "capacity.poolMaxDiskGb"];
 /// What is shown of a secret.
 const HIDDEN: &str = "***";
@@ -59,8 +59,6 @@ fn list(context: &Context, args: &SetArgs) -> CommandResult<ExitCode> {
 
 fn effect(key: &Key) -> &'static str {
     match key.applies {
-        // An editor's change does; this command also tells the daemon.
-        Applies::Restart if CAPACITY.contains(&key.path) => "at once",
         Applies::AtOnce => "at once",
         Applies::Restart => "restart",
         Applies::Nothing => "never",
