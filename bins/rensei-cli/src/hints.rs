@@ -67,6 +67,36 @@ fn every_command_that_is_named_exists() {
     assert!(count > 50, "only {count} were found: they are not looked for in the right way");
 }
 
+/// A hint as it was printed, without colour and with a value for what the record masks.
+fn hints(page: &str) -> Vec<String> {
+    let mask = Regex::new(r"\[[a-z]+\]").unwrap();
+    let lines = page.lines().filter_map(|line| line.trim_start().strip_prefix("hint: "));
+    lines.map(|hint| mask.replace_all(hint, "1").into_owned()).collect()
+}
+
+#[test]
+fn every_failure_on_record_names_a_command_that_can_be_typed() {
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/snapshots");
+    let (mut failures, mut problems) = (0, Vec::new());
+    for path in std::fs::read_dir(records).unwrap().map(|entry| entry.unwrap().path()) {
+        let record = std::fs::read_to_string(&path).unwrap();
+        // One page per width; the coloured one says the same.
+        for page in record.split("\n=== ").filter(|page| !page.starts_with("coloured")) {
+            let found: Vec<String> = hints(page).iter().flat_map(|hint| calls(hint)).collect();
+            let wrong = found.iter().filter_map(|call| problem(call).map(|why| format!("`{call}`: {why}")));
+            problems.extend(wrong.map(|why| format!("{}: {why}", path.display())));
+            if page.contains("--- stderr\nerror: ") {
+                failures += 1;
+                if found.is_empty() && !page.contains("try '--help'") {
+                    problems.push(format!("{}: no next command:\n{page}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(failures > 50, "only {failures} failures are on record: they are not looked for in the right way");
+}
+
 #[test]
 fn calls_are_found_and_judged() {
     let text =

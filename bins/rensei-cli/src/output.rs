@@ -84,6 +84,11 @@ impl Output {
         }
     }
 
+    /// The same without colour on stdout, if so wanted.
+    pub(crate) const fn plain(self, wanted: bool) -> Self {
+        Self { color_out: self.color_out && !wanted, ..self }
+    }
+
     /// Whether stdout is a terminal, so that a page can be drawn again in its place.
     pub(crate) const fn out_is_tty(&self) -> bool {
         self.out_is_tty

@@ -29,12 +29,22 @@ pub(crate) enum KitCommand {
     Sources(SourcesCommand),
 }
 
-// What it lists is said by its commands.
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Form {
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print without colour and marks, as in a pipe.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) plain: bool,
+}
+
+// What it lists is said by its commands.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) form: Form,
     #[command(flatten)]
     pub(crate) address: AddressArgs,
 }
@@ -45,9 +55,8 @@ pub(crate) struct KitArgs {
     /// Its id, such as `rensei/rust`.
     #[arg(value_name = "KIT")]
     pub(crate) id: String,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) form: Form,
     #[command(flatten)]
     pub(crate) address: AddressArgs,
 }
@@ -95,9 +104,8 @@ pub(crate) struct InstallArgs {
     /// Install it although the trust mode of this host asks for a signature. Written to the log.
     #[arg(long, value_enum, value_name = "WORD")]
     pub(crate) trust_override: Option<TrustOverride>,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) form: Form,
     #[command(flatten)]
     pub(crate) address: AddressArgs,
 }
@@ -126,6 +134,8 @@ pub(crate) struct SourceArgs {
     /// Its name, such as `local`.
     #[arg(value_name = "SOURCE")]
     pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) form: Form,
     #[command(flatten)]
     pub(crate) address: AddressArgs,
 }

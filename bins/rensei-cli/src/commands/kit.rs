@@ -1,6 +1,7 @@
 //! `rensei kit`.
 
 mod detect;
+mod sheet;
 
 use super::host::client::HostClient;
 use super::{Context, block_on};
@@ -11,7 +12,7 @@ use crate::output::rows::Rows;
 use crate::output::table::{Value, table};
 use crate::output::{Output, Tone, text};
 use rensei_proto::control::{
-    KitDetail, KitInstallRequest, KitInstallSource, KitList, KitSignature, KitSource, KitStatus, KitTrust,
+    KitInstallRequest, KitInstallSource, KitList, KitSignature, KitSource, KitStatus, KitTrust,
 };
 use std::process::ExitCode;
 
@@ -36,9 +37,9 @@ fn client(context: &Context, address: &AddressArgs) -> CommandResult<HostClient>
 }
 
 async fn list(context: &Context, args: ListArgs) -> CommandResult<ExitCode> {
-    let output = &context.output;
+    let output = &context.output.plain(args.form.plain);
     let list = client(context, &args.address)?.ask(async |api| api.kits().await).await?;
-    if args.json {
+    if args.form.json {
         output.json(&list)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -83,6 +84,15 @@ const fn status_tone(status: KitStatus) -> Tone {
     }
 }
 
+/// What is known of who made a kit, in a word for people.
+const fn badge(trust: KitTrust) -> &'static str {
+    match trust {
+        KitTrust::SignedVerified => "[verified]",
+        KitTrust::SignedUnverified => "[signed/unverified]",
+        KitTrust::Unsigned => "[unsigned]",
+    }
+}
+
 const fn trust_tone(trust: KitTrust) -> Tone {
     match trust {
         KitTrust::SignedVerified => Tone::Good,
@@ -92,12 +102,12 @@ const fn trust_tone(trust: KitTrust) -> Tone {
 }
 
 async fn show(context: &Context, args: KitArgs) -> CommandResult<ExitCode> {
-    let output = &context.output;
+    let output = &context.output.plain(args.form.plain);
     let kit = client(context, &args.address)?.ask(async |api| api.kit(&args.id).await).await?;
-    if args.json {
+    if args.form.json {
         output.json(&kit)?;
     } else {
-        output.line(sheet(output, &kit))?;
+        output.line(sheet::sheet(output, &kit))?;
     }
     for warning in &kit.summary.warnings {
         output.warn(text::clean(warning));
@@ -105,55 +115,10 @@ async fn show(context: &Context, args: KitArgs) -> CommandResult<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn sheet(output: &Output, kit: &KitDetail) -> Rows {
-    let summary = &kit.summary;
-    let mut rows = Rows::new();
-    rows.add("Kit", text::clean(&summary.id));
-    for (label, value) in [
-        ("Name", &summary.name),
-        ("Version", &summary.version),
-        ("Description", &summary.description),
-        ("Author", &summary.author),
-        ("License", &summary.license),
-        ("Homepage", &summary.homepage),
-        ("Repository", &summary.repository),
-    ] {
-        rows.add_some(label, Some(text::clean(value)));
-    }
-    rows.add("Status", output.paint(status_tone(summary.status), summary.status.as_str()));
-    rows.add("Trust", output.paint(trust_tone(summary.trust), summary.trust.as_str()));
-    rows.add_some("Signer", Some(text::clean(&summary.signer_id)));
-    rows.add_some("Signed", Some(text::clean(&summary.signed_at)));
-    rows.add_some("Order", Some(text::clean(&kit.order)));
-    rows.add("Priority", summary.priority);
-    for (label, values) in [
-        ("OS", &kit.supported_os),
-        ("Arch", &kit.supported_arch),
-        ("Detects", &summary.detect_files),
-        ("Conflicts", &kit.conflicts_with),
-        ("Skills", &kit.skill_files),
-        ("MCP servers", &kit.mcp_server_names),
-        ("Agents", &kit.agent_ids),
-    ] {
-        rows.add_some(label, Some(text::clean(&values.join(", "))));
-    }
-    for (tool, version) in &kit.detect_toolchain {
-        rows.add("Tool", text::clean(&format!("{tool} {version}")));
-    }
-    for (name, command) in &kit.commands {
-        rows.add(&text::clean(name), text::clean(command));
-    }
-    rows.add_some("Manifest", Some(text::clean(&summary.path)));
-    for shadowed in &summary.shadows {
-        rows.add("Not used", text::clean(shadowed));
-    }
-    rows
-}
-
 async fn verify(context: &Context, args: KitArgs) -> CommandResult<ExitCode> {
-    let output = &context.output;
+    let output = &context.output.plain(args.form.plain);
     let signature = client(context, &args.address)?.ask(async |api| api.verify_kit(&args.id).await).await?;
-    if args.json {
+    if args.form.json {
         output.json(&signature)?;
     } else {
         output.line(signature_sheet(output, &signature))?;
@@ -162,14 +127,9 @@ async fn verify(context: &Context, args: KitArgs) -> CommandResult<ExitCode> {
 }
 
 fn signature_sheet(output: &Output, signature: &KitSignature) -> Rows {
-    let badge = match signature.trust {
-        KitTrust::SignedVerified => "[verified]",
-        KitTrust::SignedUnverified => "[signed/unverified]",
-        KitTrust::Unsigned => "[unsigned]",
-    };
     let mut rows = Rows::new();
     rows.add("Kit", text::clean(&signature.kit_id));
-    rows.add("Trust", output.paint(trust_tone(signature.trust), badge));
+    rows.add("Trust", output.paint(trust_tone(signature.trust), badge(signature.trust)));
     rows.add_some("Signer", Some(text::clean(&signature.signer_id)));
     rows.add_some("Signed", Some(text::clean(&signature.signed_at)));
     rows.add_some("Details", Some(text::clean(&signature.details)));
@@ -177,7 +137,7 @@ fn signature_sheet(output: &Output, signature: &KitSignature) -> Rows {
 }
 
 async fn install(context: &Context, args: InstallArgs) -> CommandResult<ExitCode> {
-    let output = &context.output;
+    let output = &context.output.plain(args.form.plain);
     let trust_override = args.trust_override.map(|TrustOverride::AllowedThisOnce| "allowed-this-once".to_owned());
     let request = KitInstallRequest {
         version: args.kit_version.unwrap_or_default(),
@@ -193,11 +153,11 @@ async fn install(context: &Context, args: InstallArgs) -> CommandResult<ExitCode
     for warning in &result.warnings {
         output.warn(text::clean(warning));
     }
-    if args.json {
+    if args.form.json {
         output.json(&result)?;
         return Ok(ExitCode::SUCCESS);
     }
-    output.line(format!("OK {}", text::clean(&result.message)))?;
+    output.line(format!("{} {}", output.mark(), text::clean(&result.message)))?;
     let mut rows = Rows::new();
     rows.add("Kit", text::clean(&format!("{} {}", result.kit.id, result.kit.version)));
     rows.add("Source", text::clean(&result.kit.source));
@@ -208,21 +168,25 @@ async fn install(context: &Context, args: InstallArgs) -> CommandResult<ExitCode
 }
 
 async fn switch(context: &Context, args: KitArgs, enabled: bool) -> CommandResult<ExitCode> {
-    let output = &context.output;
+    let output = &context.output.plain(args.form.plain);
     let host = client(context, &args.address)?;
     let kit = host.ask(async |api| api.set_kit_enabled(&args.id, enabled).await).await?;
-    if args.json {
+    if args.form.json {
         output.json(&kit)?;
     } else {
-        output.line(format!("OK kit {} {}", text::clean(&kit.id), if enabled { "enabled" } else { "disabled" }))?;
+        let word = if enabled { "enabled" } else { "disabled" };
+        output.line(format!("{} kit {} {word}", output.mark(), text::clean(&kit.id)))?;
+        let mut rows = Rows::new();
+        rows.add("Status", output.paint(status_tone(kit.status), kit.status.as_str()));
+        output.line(rows)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn sources(context: &Context, args: ListArgs) -> CommandResult<ExitCode> {
-    let output = &context.output;
+    let output = &context.output.plain(args.form.plain);
     let list = client(context, &args.address)?.ask(async |api| api.kit_sources().await).await?;
-    if args.json {
+    if args.form.json {
         output.json(&list)?;
     } else {
         output.line(sources_page(output, &list.sources))?;
@@ -247,7 +211,12 @@ fn sources_page(output: &Output, sources: &[KitSource]) -> String {
 async fn switch_source(context: &Context, args: SourceArgs, enabled: bool) -> CommandResult<ExitCode> {
     let host = HostClient::new(context, &args.address)?.missing("sources of this host: `rensei kit sources list`");
     let toggled = host.ask(async |api| api.set_kit_source_enabled(&args.name, enabled).await).await?;
-    context.output.line(format!("OK {}", text::clean(&toggled.message)))?;
+    let output = context.output.plain(args.form.plain);
+    if args.form.json {
+        output.json(&toggled)?;
+    } else {
+        output.line(format!("{} {}", output.mark(), text::clean(&toggled.message)))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

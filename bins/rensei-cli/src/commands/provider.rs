@@ -89,9 +89,10 @@ async fn show(context: &Context, args: ShowArgs) -> CommandResult<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn sheet(output: &Output, provider: &Provider) -> Rows {
+fn sheet(output: &Output, provider: &Provider) -> String {
     let mut rows = Rows::new();
-    rows.add("Provider", text::clean(&provider.name));
+    rows.add("ID", text::clean(&provider.id));
+    rows.add("Name", text::clean(&provider.name));
     rows.add("Family", text::clean(&provider.family));
     rows.add("Version", text::clean(&provider.version));
     rows.add("Scope", text::clean(&provider.scope));
@@ -100,12 +101,13 @@ fn sheet(output: &Output, provider: &Provider) -> Rows {
     rows.add("Source", text::clean(&provider.source));
     rows.add("Trust", text::clean(&provider.trust));
     rows.add_some("Signer", provider.signer_id.as_deref().map(text::clean));
-    rows.add_some("Signed", provider.signed_at.as_deref().map(text::clean));
+    rows.add_some("SignedAt", provider.signed_at.as_deref().map(text::clean));
+    let mut page = format!("{rows}\n\n{}", output.heading("Capabilities:"));
     for (name, value) in &provider.capabilities {
         let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        rows.add(&text::clean(name), text::clean(&shown));
+        page.push_str(&format!("\n  {}: {}", text::clean(name), text::clean(&shown)));
     }
-    rows
+    page
 }
 
 #[cfg(test)]
@@ -133,8 +135,8 @@ mod tests {
         let mut provider = Provider::runtime("amp\u{1b}[2J", "1.0").inactive("no program `amp` in PATH");
         provider.capabilities.insert("supportsSessionResume".to_owned(), false.into());
         provider.capabilities.insert("humanLabel".to_owned(), "Amp".into());
-        let text = sheet(&output(), &provider).to_string();
+        let text = sheet(&output(), &provider);
         assert!(text.contains("Reason:") && text.contains("no program `amp` in PATH"), "{text}");
-        assert!(text.contains("humanLabel:") && text.contains(" Amp") && !text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("\n\nCapabilities:\n  humanLabel: Amp\n") && !text.contains('\u{1b}'), "{text}");
     }
 }

@@ -3,7 +3,7 @@
 use crate::world::{Done, World};
 
 /// A repository with kits, and one that they apply to; both with a commit on `main`.
-fn repositories(world: &World) -> (String, String) {
+pub(crate) fn repositories(world: &World) -> (String, String) {
     let kits = world.path().join("kits");
     let put = |dir: &std::path::Path, file: &str, text: &str| {
         let path = dir.join(file);
@@ -117,7 +117,8 @@ fn a_kit_is_installed_shown_and_applied_to_a_session() {
         "{}",
         refused.stderr
     );
-    assert_eq!(run(&["kit", "disable", "team/other"]).exits(0).stdout, "OK kit team/other disabled\n");
+    let disabled = run(&["kit", "disable", "team/other"]).exits(0).stdout;
+    assert_eq!(disabled, "OK kit team/other disabled\n  Status:    disabled\n");
     let _again = session("again").exits(0);
     assert_eq!(run(&["kit", "sources", "disable", "local"]).exits(0).stdout, "OK source local disabled\n");
     assert_eq!(run(&["kit", "list"]).exits(0).stdout, "No kits installed.\n");

@@ -9,6 +9,7 @@ mod kits;
 mod logs;
 mod platform;
 mod snapshots;
+mod studio;
 mod update;
 mod watch;
 mod without_git;

@@ -1,196 +1,11 @@
 //! What every command looks like: with nothing to show, with something, and when it fails; wide and narrow, plain and
 //! coloured. `INSTA_UPDATE=always cargo nextest run -p rensei-cli snapshots` writes the files anew.
 
-use crate::world::{Running, World, finish, until};
-use regex_lite::Regex;
-use serde_json::{Value, json};
+use crate::kits::repositories;
+use crate::studio::Studio;
+use crate::world::until;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-
-/// Widths of a roomy terminal and of a narrow one.
-const WIDE: &str = "160";
-const NARROW: &str = "44";
-
-/// One world whose commands are looked at.
-pub(crate) struct Studio {
-    pub(crate) world: World,
-    /// Control API that the commands ask.
-    url: String,
-    /// Directory of the programs that there are, so that what else is installed on this machine does not show.
-    programs: PathBuf,
-}
-
-impl Studio {
-    /// Nothing listens.
-    fn without_daemon() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let world = World::new();
-        Self { programs: programs(&world), world, url }
-    }
-
-    /// A daemon with one project.
-    pub(crate) fn with_daemon() -> (Self, Running) {
-        let world = World::new();
-        let programs = programs(&world);
-        world.configure(&world.repository(), "");
-        let mut command = world.command(&["host", "run", "--port", "0"]);
-        command.env("PATH", &programs);
-        let mut host = world.launch(command);
-        let url = format!("http://{}", host.line("[daemon] http listening on "));
-        host.line("[daemon] state -> running");
-        (Self { world, url, programs }, host)
-    }
-
-    /// Compares what a command prints with `<name>--<state>.snap`, where the name is the command's.
-    pub(crate) fn shot(&self, state: &str, args: &[&str]) {
-        let wide = self.print(args, WIDE, "never");
-        let mut text = format!("$ rensei {}\n{wide}", self.masked(&args.join(" ")));
-        let narrow = self.print(args, NARROW, "never");
-        if narrow != wide {
-            text.push_str(&format!("\n=== narrow\n{narrow}"));
-        }
-        let coloured = self.print(args, WIDE, "always");
-        assert_eq!(without_colour(&coloured), wide, "colour changes more than colour");
-        if coloured != wide {
-            text.push_str(&format!("\n=== coloured\n{}", coloured.replace('\u{1b}', "\\e")));
-        }
-        compare(state, args, &text);
-    }
-
-    /// As [`shot`](Self::shot), for what can be done once only.
-    pub(crate) fn shot_once(&self, state: &str, args: &[&str]) {
-        compare(
-            state,
-            args,
-            &format!("$ rensei {}\n{}", self.masked(&args.join(" ")), self.print(args, WIDE, "never")),
-        );
-    }
-
-    fn print(&self, args: &[&str], columns: &str, color: &str) -> String {
-        let mut command = self.world.command(args);
-        command.args(["--color", color]).env("COLUMNS", columns).env("RENSEI_DAEMON_URL", &self.url);
-        command.env("PATH", &self.programs);
-        let done = finish(command);
-        if done.code != Some(0) && !done.stderr.is_empty() {
-            let plain = without_colour(&done.stderr);
-            let says_what_next = plain.contains("hint: ") || plain.contains("--help");
-            assert!(says_what_next, "{args:?} fails without a next step: {}", done.stderr);
-        }
-        let stream = |name: &str, text: &str| match text {
-            "" => String::new(),
-            text => format!("--- {name}\n{}", self.masked(text)),
-        };
-        format!("[exit {}]\n{}{}", done.code.unwrap(), stream("stdout", &done.stdout), stream("stderr", &done.stderr))
-    }
-
-    /// `text` without what differs from run to run.
-    fn masked(&self, text: &str) -> String {
-        let program = env!("CARGO_BIN_EXE_rensei");
-        let text = text.replace(program, "[rensei]").replace(self.world.path().to_str().unwrap(), "[world]");
-        MASKS
-            .iter()
-            .fold(text, |text, (pattern, mask)| Regex::new(pattern).unwrap().replace_all(&text, *mask).into_owned())
-    }
-
-    /// Posts a session of the shell runtime under a known id.
-    pub(crate) fn post(&self, id: &str, title: &str, command: &str) {
-        let profile = json!({"provider": "shell", "providerConfig": {"command": command}});
-        let body =
-            json!({"sessionId": id, "repository": "alpha", "ref": "main", "title": title, "resolvedProfile": profile});
-        let body = body.to_string();
-        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
-        let head = format!("Host: 127.0.0.1\r\nContent-Length: {}\r\nConnection: close", body.len());
-        write!(stream, "POST /api/daemon/sessions HTTP/1.1\r\n{head}\r\nContent-Type: application/json\r\n\r\n{body}")
-            .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
-    }
-
-    /// What a command answers as JSON.
-    pub(crate) fn json(&self, args: &[&str]) -> Value {
-        let mut command = self.world.command(args);
-        command.arg("--json").env("RENSEI_DAEMON_URL", &self.url);
-        finish(command).exits(0).json()
-    }
-
-    /// Waits until a session is in one of these states.
-    pub(crate) fn wait(&self, id: &str, states: &[&str]) {
-        until(&format!("{id} is {states:?}"), || {
-            let view = self.json(&["session", "show", id]);
-            states.contains(&view["state"].as_str().unwrap())
-        });
-    }
-}
-
-/// A directory with what a session needs.
-fn programs(world: &World) -> PathBuf {
-    let dir = world.path().join("bin");
-    std::fs::create_dir(&dir).unwrap();
-    let path = std::env::var_os("PATH").unwrap();
-    for name in ["git", "sh", "sleep"] {
-        let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file()).unwrap();
-        std::os::unix::fs::symlink(found, dir.join(name)).unwrap();
-    }
-    dir
-}
-
-fn compare(state: &str, args: &[&str], text: &str) {
-    let words: Vec<&str> = args.iter().copied().take_while(|word| word.chars().all(is_word)).collect();
-    let depth = match words[..] {
-        ["demo" | "completions" | "man", ..] => 1,
-        _ => 2,
-    };
-    let name = words[..depth.min(words.len())].join("-");
-    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-        insta::assert_snapshot!(format!("{name}--{state}"), text);
-    });
-}
-
-fn is_word(c: char) -> bool {
-    c.is_ascii_lowercase() || c == '-'
-}
-
-/// What differs from run to run, and what stands for it. Spaces behind a value pad its column.
-const MASKS: &[(&str, &str)] = &[
-    (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
-    (r"\b\d{8}T\d{6}Z(-restore-\d+)?", "[stamp]$1"),
-    (r"-restore-\d+", "-restore-[ns]"),
-    (r"\b\d{4}\.\.\d{8}\b", "[year]..[end]"),
-    // What is below .git depends on ids of objects.
-    (r"(Size|Entries): +[0-9.]+( K?i?B)?", "$1: [n]"),
-    (r"\d+ paths below \.git not shown\n[^\n]* total", "[n] paths below .git not shown\n[counts]"),
-    (r"(ses-\S+  |workareas?, )[0-9.]+ K?i?B\b", "$1[n]"),
-    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
-    (r"(just now|\d+[smhd] ago) *", "[ago] "),
-    (r"Uptime: ( +)\S+", "Uptime: $1[uptime]"),
-    (r#""uptimeSeconds": \d+"#, r#""uptimeSeconds": [n]"#),
-    (r"(UPTIME\n.*  )\S+", "$1[uptime]"),
-    (r#""pid": \d+"#, r#""pid": [pid]"#),
-    (r"PID: ( +)\d+", "PID: $1[pid]"),
-    (r"pid \d+", "pid [pid]"),
-    // Before process ids, which are numbers behind a state, too.
-    (r"\b\d+(\.\d+)? m?s\b *", "[span] "),
-    ("(running(?:\u{1b}\\[[0-9;]*m| )+)\\d+ +", "${1}[pid] "),
-    ("PID +ACCEPTED", "PID   ACCEPTED"),
-    ("AGE +PROJECT", "AGE    PROJECT"),
-    ("START +CHOSEN", "START  CHOSEN"),
-    (r"\b[0-9a-f]{40}\b", "[commit]"),
-    // Scores depend on how long things took.
-    (r"\b\d\.\d{3}\b", "[score]"),
-    (r"\b1[6-9]\d{11}\b", "[ms]"),
-    (r"git version [0-9.]+", "git version [n]"),
-    // How full this machine's disk is decides on a line, its fix and the summary.
-    (r"\n[^\n]*  (disk|inodes) [^\n]*(\n[^\n]*fix: make room[^\n]*)?", ""),
-    (r"\d+ problems?(, \d+ warnings?)?|healthy(, with \d+ warnings?)?", "[summary]"),
-    (env!("CARGO_PKG_VERSION"), "[version]"),
-];
-
-fn without_colour(text: &str) -> String {
-    Regex::new("\u{1b}\\[[0-9;]*m").unwrap().replace_all(text, "").replace('✓', "OK")
-}
+use std::path::Path;
 
 #[test]
 fn snapshots_without_a_daemon() {
@@ -228,10 +43,40 @@ fn snapshots_without_a_daemon() {
         &["man", "nonsense"],
         &["platform", "serve", "--listen", "192.0.2.1:1"],
         &["demo", "--repo", "/nowhere"],
+        &["capacity", "set", "capacity.nonsense", "1"],
+        &["host", "run", "--config", "/nowhere/daemon.yaml"],
+        &["kit", "list"],
+        &["kit", "show", "team/rust"],
+        &["kit", "verify", "team/rust"],
+        &["kit", "install", "team/rust", "--git", "/nowhere"],
+        &["kit", "enable", "team/rust"],
+        &["kit", "disable", "team/rust"],
+        &["kit", "detect", "/nowhere"],
+        &["kit", "sources", "list"],
+        &["kit", "sources", "enable", "local"],
+        &["kit", "sources", "disable", "local"],
+        &["platform", "init", "--project", "alpha", "--repository", "/r", "--data-dir", "/dev/null/x"],
     ] {
         studio.shot("error", args);
     }
     studio.shot("empty", &["host", "stop"]);
+    studio.shot_server("empty", &["host", "run", "--port", "0"], "state -> running");
+}
+
+#[test]
+fn snapshots_of_a_port_that_something_else_has() {
+    let mut studio = Studio::without_daemon();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    studio.url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let _asked = (&stream).read(&mut [0; 1024]);
+            let _gone = (&stream).write_all(b"SSH-2.0-other\r\n");
+        }
+    });
+    studio.shot("error", &["host", "stop"]);
+    studio.shot("taken", &["host", "status"]);
+    studio.shot("taken", &["host", "doctor"]);
 }
 
 #[test]
@@ -244,6 +89,7 @@ fn snapshots_of_wrong_calls() {
         &["host", "logs", "--since", "yesterday"],
         &["session", "list", "--status", "odd"],
         &["platform", "init"],
+        &["kit", "install", "team/rust"],
         &["completions", "tcsh"],
         &["nonsense"],
     ] {
@@ -319,6 +165,7 @@ fn snapshots_of_a_host_at_work() {
     // The colour of a score depends on it.
     studio.shot_once("normal", &["routing", "show"]);
     studio.shot_once("normal", &["routing", "explain", "ses-1"]);
+    studio.shot("normal", &["host", "doctor"]);
     studio.shot("failed", &["session", "show", "ses-2"]);
     studio.shot("json", &["host", "status", "--json"]);
     studio.shot("json", &["host", "stats", "--json"]);
@@ -328,6 +175,10 @@ fn snapshots_of_a_host_at_work() {
     studio.shot_once("normal", &["session", "stop", "ses-3"]);
     studio.wait("ses-3", &["terminated"]);
     studio.shot("ended", &["session", "stop", "ses-3"]);
+    studio.shot_once("normal", &["session", "run", "--repository", "alpha", "--command", "echo hi; echo y > out.txt"]);
+    until("the workarea is back", || studio.json(&["host", "stats", "--pool"])["pool"]["readyMembers"] == 1);
+    studio.shot_once("pool-filled", &["host", "stats", "--pool"]);
+    studio.shot_once("normal", &["host", "evict", "--repo", "alpha"]);
     drop(host);
 }
 
@@ -349,39 +200,177 @@ fn snapshots_of_logs() {
     studio.shot("empty", &["host", "logs", "--session", "ses-9", "--file", file]);
 }
 
-/// Commands whose pages are compared elsewhere, and where.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("kit list", "kits.rs"),
-    ("kit show", "kits.rs"),
-    ("kit detect", "kits.rs"),
-    ("kit verify", "kits.rs"),
-    ("kit install", "kits.rs"),
-    ("kit enable", "kits.rs"),
-    ("kit disable", "kits.rs"),
-    ("kit sources list", "kits.rs"),
-    ("kit sources enable", "kits.rs"),
-    ("kit sources disable", "kits.rs"),
+#[test]
+fn snapshots_of_a_daemon_from_start_to_end() {
+    let (studio, mut host) = Studio::with_daemon();
+    studio.shot_once("empty", &["host", "drain"]);
+    assert_eq!(host.end(), Some(0));
+    studio.shot_server("normal", &["host", "run", "--port", "0"], "state -> running");
+    let (studio, mut host) = Studio::with_daemon();
+    studio.post("ses-1", "Go on", "sleep 1000");
+    studio.wait("ses-1", &["running"]);
+    studio.shot_once("normal", &["host", "drain", "--timeout", "1"]);
+    assert_eq!(host.end(), Some(0));
+}
+
+#[test]
+fn snapshots_of_what_waits_for_a_restart() {
+    let (studio, _host) = Studio::with_daemon();
+    let file = studio.world.state().join("daemon.yaml");
+    let edited = std::fs::read_to_string(&file).unwrap().replace("id: test", "id: renamed");
+    std::fs::write(&file, edited).unwrap();
+    until("the daemon has seen the edit", || {
+        studio.json(&["host", "status"])["restartNeeded"] == serde_json::json!(["machine.id"])
+    });
+    studio.shot("restart", &["host", "status"]);
+    studio.shot("restart", &["host", "doctor"]);
+}
+
+#[test]
+fn snapshots_of_kits() {
+    let (studio, _host) = Studio::with_daemon();
+    let (kits, _project) = repositories(&studio.world);
+    let tree = studio.world.path().join("project");
+    let tree = tree.to_str().unwrap();
+    studio.shot("empty", &["kit", "list"]);
+    studio.shot("empty", &["kit", "detect", tree]);
+    for args in [
+        &["kit", "show", "team/rust"][..],
+        &["kit", "verify", "team/rust"],
+        &["kit", "enable", "team/rust"],
+        &["kit", "disable", "team/rust"],
+        &["kit", "sources", "enable", "nonsense"],
+        &["kit", "sources", "disable", "nonsense"],
+        &["kit", "install", "team/nonsense", "--git", &kits],
+    ] {
+        studio.shot("missing", args);
+    }
+    for args in [
+        &["kit", "install", "team/rust", "--git", &kits][..],
+        &["kit", "list"],
+        &["kit", "show", "team/rust"],
+        &["kit", "verify", "team/rust"],
+        &["kit", "detect", tree],
+        &["kit", "disable", "team/rust"],
+        &["kit", "enable", "team/rust"],
+        &["kit", "sources", "disable", "tessl"],
+        &["kit", "sources", "list"],
+        &["kit", "sources", "enable", "tessl"],
+    ] {
+        studio.shot("normal", args);
+    }
+    studio.shot("json", &["kit", "list", "--json"]);
+}
+
+#[test]
+fn snapshots_of_a_control_plane() {
+    let mut studio = Studio::without_daemon();
+    let init = ["platform", "init", "--project", "alpha", "--repository", "https://example.org/a.git"];
+    studio.shot_once("normal", &init);
+    let tokens = studio.world.run(&[&init[..], &["--json"]].concat()).exits(0).json();
+    studio.shot_server("normal", &["platform", "serve", "--listen", "127.0.0.1:0"], "listening on ");
+    let serve = ["platform", "serve", "--listen", "127.0.0.1:0"];
+    let (_server, url) = studio.world.start(&serve, "[platform] listening on ");
+    studio.env = vec![
+        ("RENSEI_API_URL".to_owned(), url),
+        ("RENSEI_API_TOKEN".to_owned(), tokens["apiKey"].as_str().unwrap().to_owned()),
+    ];
+    studio.shot("queue-empty", &["session", "list"]);
+    studio.shot_once("normal", &["session", "create", "--command", "true", "--title", "Add a file"]);
+    studio.shot("queue", &["session", "list"]);
+    let queued = studio.json(&["session", "list"]);
+    let id = queued["sessions"][0]["sessionId"].as_str().unwrap().to_owned();
+    studio.shot("queued", &["session", "show", &id]);
+    studio.shot("empty", &["session", "output", &id]);
+    studio.shot_once("queued", &["session", "stop", &id]);
+}
+
+#[test]
+fn snapshots_of_the_demo_and_what_it_is_made_of() {
+    let studio = Studio::without_daemon();
+    studio.shot_once("normal", &["demo"]);
+    studio.shot("normal", &["man", "host", "pause"]);
+}
+
+#[test]
+fn snapshots_of_a_worker() {
+    // The daemon's own worker only says who it is, and waits for the one that is looked at.
+    let waiting =
+        ["--worker-command", "/bin/sh", "--worker-arg", "-c", "--worker-arg", "env > .env && mv .env env; sleep 1000"];
+    let (mut studio, _host) = Studio::with_worker(&waiting);
+    studio.post("ses-1", "Add a file", "echo hello; echo x > out.txt");
+    let file = studio.world.state().join("sessions/ses-1/env");
+    until("the worker has started", || file.exists());
+    let told = std::fs::read_to_string(file).unwrap();
+    let told = told.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| name.starts_with("RENSEI_"));
+    studio.env = told.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    studio.shot_once("normal", &["agent", "run"]);
+}
+
+/// Commands that are looked at elsewhere, and where.
+const ELSEWHERE: &[(&str, &str)] = &[("host update", "update.rs")];
+
+/// Commands that have no empty state, and why.
+const NEVER_EMPTY: &[(&str, &str)] = &[
+    ("demo", "it makes what it shows"),
+    ("host pause", "it does one thing"),
+    ("host resume", "it does one thing"),
+    ("host set", "it needs a key"),
+    ("capacity set", "it needs a key"),
+    ("session create", "it makes what it shows"),
+    ("session run", "it makes what it shows"),
+    ("session show", "it shows one thing, or `missing`"),
+    ("session stop", "it stops one thing, or `missing`"),
+    ("kit show", "it shows one thing, or `missing`"),
+    ("kit verify", "it shows one thing, or `missing`"),
+    ("kit install", "it makes what it shows"),
+    ("kit enable", "it changes one thing, or `missing`"),
+    ("kit disable", "it changes one thing, or `missing`"),
+    ("kit sources list", "the sources are fixed"),
+    ("kit sources enable", "it changes one thing, or `missing`"),
+    ("kit sources disable", "it changes one thing, or `missing`"),
+    ("provider list", "the runtimes are built in"),
+    ("provider show", "it shows one thing, or `missing`"),
+    ("workarea show", "it shows one thing, or `missing`"),
+    ("workarea diff", "it compares two things, or `missing`"),
+    ("workarea restore", "it makes what it shows"),
+    ("workarea archive", "it makes what it shows"),
+    ("routing explain", "it shows one thing, or `missing`"),
+    ("platform init", "it makes what it shows"),
+    ("platform serve", "it prints what it does"),
+    ("agent run", "it runs one session"),
+    ("completions", "it prints a script"),
+    ("man", "it prints a page"),
 ];
+
+/// What a command prints that is not compared as a whole.
+const NOT_COMPARED: &[(&str, &str)] =
+    &[("completions", "a script that another crate makes; `version_and_completions`")];
+
+/// Commands as the reference has them, which another test compares with what can be typed: those without commands of
+/// their own.
+fn commands() -> Vec<String> {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+    let reference = std::fs::read_to_string(reference).unwrap();
+    let headings = reference.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(" rensei "));
+    let nouns: Vec<&str> = headings.clone().filter_map(|call| call.rsplit_once(' ')).map(|(noun, _)| noun).collect();
+    headings.filter(|command| !nouns.contains(command)).map(str::to_owned).collect()
+}
 
 #[test]
 fn every_command_has_snapshots() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let reference = std::fs::read_to_string(here.join("../../docs/cli.md")).unwrap();
-    let files: Vec<String> = std::fs::read_dir(here.join("tests/cli/snapshots"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    let mut without: Vec<&str> = Vec::new();
-    let headings = reference.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(" rensei "));
-    let nouns: Vec<&str> =
-        headings.clone().filter_map(|command| command.rsplit_once(' ')).map(|(noun, _)| noun).collect();
-    for command in headings.filter(|command| !nouns.contains(command)) {
-        let prefix = format!("{}--", command.replace(' ', "-"));
-        let is_shown = files.iter().any(|file| file.starts_with(&prefix) && file.ends_with(".snap"));
-        if !is_shown && !ELSEWHERE.iter().any(|(other, _place)| *other == command) {
-            without.push(command);
-        }
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/snapshots");
+    let listed = |list: &[(&str, &str)], command: &str| list.iter().any(|(named, _why)| command.starts_with(named));
+    let mut without = Vec::new();
+    for command in commands().iter().filter(|command| !listed(ELSEWHERE, command)) {
+        let is_shown = |state: &str| files.join(format!("{}--{state}.snap", command.replace(' ', "-"))).is_file();
+        let states = [
+            ("normal", is_shown("normal") || listed(NOT_COMPARED, command)),
+            ("empty", is_shown("empty") || listed(NEVER_EMPTY, command)),
+            ("error", is_shown("error") || is_shown("usage")),
+        ];
+        without.extend(states.iter().filter(|(_, shown)| !shown).map(|(state, _)| format!("{command}: {state}")));
     }
     // Reported by a command that was just added: `RENSEI_UPDATE_DOCS=1` and a case above.
-    assert!(without.is_empty(), "commands without a snapshot: {without:?}");
+    assert!(without.is_empty(), "without a snapshot: {without:#?}");
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "what is not tested is said")]
 
-use crate::snapshots::Studio;
+use crate::studio::Studio;
 use crate::world::{Done, Running, World, finish, until};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -198,19 +198,18 @@ impl KitError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotFound { .. } => Some("kits of this host: rensei kit list".to_owned()),
-            Self::SourceNotFound { .. } => Some("sources of this host: rensei kit sources list".to_owned()),
+            Self::NotFound { .. } => Some("kits of this host: `rensei kit list`".to_owned()),
+            Self::SourceNotFound { .. } => Some("sources of this host: `rensei kit sources list`".to_owned()),
             Self::NoSource { id } | Self::NotYet { id, .. } | Self::UnknownKind { id, .. } => {
-                Some(format!("rensei kit install {id} --git <url>"))
+                Some(format!("name its repository: `rensei kit install {id} --git <url>`"))
             }
-            Self::LocalDisabled { .. } => Some("rensei kit sources enable local".to_owned()),
+            Self::LocalDisabled { .. } => Some("use it again: `rensei kit sources enable local`".to_owned()),
             Self::Gate { id, .. } => Some(format!(
                 "name the signer in trust.issuerSet, or install it once without: \
-                 rensei kit install {id} --git <url> --trust-override allowed-this-once"
+                 `rensei kit install {id} --git <url> --trust-override allowed-this-once`"
             )),
-            Self::Id(_) | Self::Fetch { .. } | Self::Manifest { .. } | Self::NameTaken { .. } | Self::Store { .. } => {
-                None
-            }
+            Self::Manifest { .. } => Some("name what the repository has: `rensei kit install --help`".to_owned()),
+            Self::Id(_) | Self::Fetch { .. } | Self::NameTaken { .. } | Self::Store { .. } => None,
         }
     }
 

@@ -48,8 +48,8 @@ pub(super) async fn run(context: &Context, action: Action, address: AddressArgs)
 pub(super) fn print(context: &Context, name: &str, answer: &ActionResponse) -> CommandResult {
     let message = text::clean(&answer.message);
     if answer.ok {
-        return context.output.line(format_args!("{name}: {message}"));
+        return context.output.line(format_args!("daemon {name}: {message}"));
     }
-    Err(CommandError::failure(format!("the daemon did not {name}: {message}"))
+    Err(CommandError::failure(format!("daemon {name}: not accepted: {message}"))
         .hint("see what it does: `rensei host status`"))
 }

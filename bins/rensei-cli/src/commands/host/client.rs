@@ -93,8 +93,10 @@ impl HostClient {
             status => next_step(status).to_owned(),
         });
         let otherwise = self.otherwise.filter(|_| matches!(error, ControlError::NotRunning { .. }));
-        let hint = error.hint().or(refused);
-        CommandError::failure(error).maybe_hint(hint).maybe_hint(otherwise)
+        let hint = error.hint();
+        // What the daemon advises, and a command to type if it names none.
+        let refused = refused.filter(|_| !hint.as_ref().is_some_and(|hint| hint.contains("`rensei ")));
+        CommandError::failure(error).maybe_hint(hint).maybe_hint(refused).maybe_hint(otherwise)
     }
 }
 
@@ -111,7 +113,7 @@ fn said(address: &AddressArgs) -> Option<String> {
 /// What to do about a refusal that does not say so itself.
 const fn next_step(status: u16) -> &'static str {
     match status {
-        400 => "see what this host serves: `projects` in daemon.yaml; `rensei host run --help` says where it is",
+        400 => "see what this host serves: `rensei host stats`",
         409 | 503 => "see what the daemon does: `rensei host status`",
         _ => "see the daemon's log: `rensei host logs`",
     }

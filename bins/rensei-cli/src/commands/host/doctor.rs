@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod daemon;
 mod machine;
+mod ports;
 mod service;
 mod state;
 
@@ -60,7 +61,10 @@ async fn examine(context: &Context, args: &DoctorArgs) -> CommandResult<Report> 
     let found = daemon::look(&client).await;
     let mut checks = vec![service.check(), daemon::reachable(&client, &found)];
     let config = args.config.clone().map_or_else(|| root.join("daemon.yaml"), |path| context.expand(path));
-    checks.push(config::check(&config, &context.env));
+    let read = config::load(&config, &context.env);
+    checks.push(config::check(&config, &read));
+    let metrics = read.ok().and_then(|loaded| loaded.config.observability?.metrics_port);
+    checks.extend(ports::checks(client.url(), &found, metrics));
     checks.extend(state::checks(&root, found.status()));
     if let Some(status) = found.status() {
         checks.extend(daemon::checks(status));

@@ -19,7 +19,11 @@ pub(super) async fn run(context: &Context, args: EvictArgs) -> CommandResult<Exi
     if args.json {
         context.output.json(&answer)?;
     } else {
-        context.output.line(format_args!("evict: {}", text::clean(&answer.message)))?;
+        let message = text::clean(&answer.message);
+        context.output.line(format_args!("evicted {} pool member(s): {message}", answer.evicted))?;
+        if !answer.correlation_id.is_empty() {
+            context.output.line(format_args!("correlation-id: {}", text::clean(&answer.correlation_id)))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

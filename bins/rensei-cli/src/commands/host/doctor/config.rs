@@ -4,19 +4,23 @@ use super::check::Check;
 use crate::commands::host::run::host_name;
 use crate::env::Environment;
 use crate::error::one_line;
-use rensei_daemon_core::config::{Defaults, inspect};
+use rensei_daemon_core::config::{ConfigError, Defaults, Loaded, inspect};
 use std::path::Path;
 
 /// Reads the file as a daemon that starts now would.
-pub(super) fn check(path: &Path, env: &Environment) -> Check {
+pub(super) fn load(path: &Path, env: &Environment) -> Result<Loaded, ConfigError> {
+    inspect(path, &env.strings(), &Defaults { hostname: host_name(), cpus: 1 })
+}
+
+/// What there is to say about what was read.
+pub(super) fn check(path: &Path, read: &Result<Loaded, ConfigError>) -> Check {
     let shown = path.display();
-    let defaults = Defaults { hostname: host_name(), cpus: 1 };
     if path.try_exists().is_ok_and(|exists| !exists) {
         let fix = format!("`rensei platform init`, where the control plane runs, prints one to paste into {shown}");
         return Check::warning(NAME, format!("there is no {shown}: defaults, and no project to serve"), fix);
     }
-    match inspect(path, &env.strings(), &defaults) {
-        Err(error) => Check::error(NAME, one_line(&error), format!("correct {shown}; `docs/config.md` lists all keys")),
+    match read {
+        Err(error) => Check::error(NAME, one_line(error), format!("correct {shown}; `docs/config.md` lists all keys")),
         Ok(loaded) => match loaded.warnings.as_slice() {
             [] if loaded.config.projects.is_empty() => {
                 let fix = format!("add `projects` to {shown}");
@@ -45,7 +49,7 @@ mod tests {
         let verdict = |text: Option<&str>| {
             let _absent = std::fs::remove_file(&path);
             text.iter().for_each(|text| std::fs::write(&path, text).unwrap());
-            let check = check(&path, &Environment::default());
+            let check = check(&path, &load(&path, &Environment::default()));
             assert_eq!(check.fix.is_none(), check.status == Verdict::Ok, "{check:?}");
             (check.status, check.detail)
         };

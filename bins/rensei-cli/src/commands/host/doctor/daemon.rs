@@ -65,6 +65,7 @@ pub(super) fn reachable(client: &HostClient, found: &Found) -> Check {
 /// Checks that need a daemon.
 pub(super) fn checks(status: &Status) -> Vec<Check> {
     let mut checks = vec![restart(status)];
+    checks.extend(version(status, env!("CARGO_PKG_VERSION")));
     if let Some(registration) = &status.registration {
         checks.push(registered(registration));
         if registration.state != RegistrationState::Local {
@@ -112,6 +113,13 @@ fn restart(status: &Status) -> Check {
     }
     let fix = "`rensei host drain`, then start the daemon again";
     Check::warning("restart", format!("needed for {}", status.restart_needed.join(", ")), fix)
+}
+
+/// After an upgrade the old program goes on until somebody starts the new one.
+fn version(status: &Status, own: &str) -> Option<Check> {
+    let fix = "`rensei host drain`, then start the daemon again";
+    let detail = || format!("the daemon is {}, this program is {own}", text::clean(&status.version));
+    (status.version != own).then(|| Check::warning("version", detail(), fix))
 }
 
 fn registered(registration: &Registration) -> Check {
