@@ -5,7 +5,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a failed step is a failed test")]
 
-use rensei_daemon_core::AcceptError;
+use rensei_daemon_core::{AcceptError, SessionEvent};
 use rensei_proto::SessionId;
 use rensei_proto::control::{PostSession, WorkareaStatus};
 use rensei_testkit::{Call, Capture, FakePlatform, TempHost, TempState, WorkItem};
@@ -180,8 +180,12 @@ async fn what_a_failed_session_left_is_kept_on_a_full_disk_and_archived_when_the
     fs::write(first.join("left"), vec![b'x'; 100_000]).unwrap();
 
     let ballast = fill_space(host.root());
+    let mut events = host.handle().events();
     fs::write(&go, "").unwrap();
     host.ended("s1").await;
+    let is_released =
+        |event: &SessionEvent| matches!(event, SessionEvent::WorkareaReleased { session_id } if *session_id == id);
+    while !is_released(&events.next().await.unwrap()) {}
     let kept = loop {
         let row = host.handle().workareas().await.unwrap().active.into_iter().next();
         match row.filter(|row| row.status == WorkareaStatus::Invalid) {

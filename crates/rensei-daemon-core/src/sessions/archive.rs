@@ -12,6 +12,18 @@ use rensei_workarea::{ArchiveError, ArchiveManifest, ArchiveMetadata, Archives, 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// What a session left, after a look at whether it is to be archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leftover {
+    /// It is where it was, and can go.
+    Unwanted,
+    /// The session has it no longer.
+    Taken,
+    /// It is where it was, and there is nothing else of it: deleting it would lose it, handing it on would show it to
+    /// others.
+    Needed,
+}
+
 impl Sessions {
     pub(crate) const fn archives(&self) -> &Archives {
         &self.parts.archives
@@ -40,29 +52,30 @@ impl Sessions {
         Ok(manifest)
     }
 
-    /// Keeps what a session that failed left at `path`. Whether the session still has a workarea, which can go.
-    pub(super) async fn archive_failed(&self, id: &SessionId, path: PathBuf, view: Option<SessionView>) -> bool {
-        let Some(metadata) = self.wanted(id, view) else { return true };
+    /// Keeps what a session that failed left at `path`; where that is then.
+    pub(super) async fn archive_failed(&self, id: &SessionId, path: PathBuf, view: Option<SessionView>) -> Leftover {
+        let Some(metadata) = self.wanted(id, view) else { return Leftover::Unwanted };
         let (archives, workareas) = (self.parts.archives.clone(), Arc::clone(&self.parts.workareas));
         let session = id.clone();
         let archived = tokio::task::spawn_blocking(move || {
             match archives.retain(&metadata, |to| workareas.set_aside(&session, to)) {
                 Ok(Some(retained)) => {
                     tell(&session, archives.settle(&retained));
-                    false
+                    Leftover::Taken
                 }
                 // Somebody else was faster: there is none any more.
-                Ok(None) if !path.exists() => true,
-                Ok(None) => tell(&session, archives.create(&path, &metadata)),
+                Ok(None) if !path.exists() => Leftover::Taken,
+                Ok(None) if tell(&session, archives.create(&path, &metadata)) => Leftover::Unwanted,
+                Ok(None) => Leftover::Needed,
                 Err(error) => {
                     tell_left(&session, &path, &error);
-                    false
+                    Leftover::Needed
                 }
             }
         });
         archived.await.unwrap_or_else(|error| {
             tracing::error!(session_id = %id, %error, "a workarea could not be archived");
-            false
+            Leftover::Needed
         })
     }
 

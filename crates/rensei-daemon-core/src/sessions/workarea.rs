@@ -1,6 +1,7 @@
 //! Workareas of sessions: asked for by workers, taken back by the host, whatever the worker did.
 
 use super::Sessions;
+use super::archive::Leftover;
 use crate::config::{CloneStrategy, Config, Project};
 use crate::errors::chain;
 use crate::events::SessionEvent;
@@ -88,11 +89,12 @@ impl Sessions {
             // What moved out of the worker's group must not write into the next session's files.
             super::monitor::kill_marked(self, id).await;
             self.parts.workareas.release(id, ReleaseMode::ReturnToPool).await
-        } else if self.archive_failed(id, path, view).await {
-            self.parts.workareas.release(id, ReleaseMode::Destroy).await
         } else {
-            // Deleting it would lose it, and handing it on would show it to others.
-            return;
+            match self.archive_failed(id, path, view).await {
+                Leftover::Unwanted => self.parts.workareas.release(id, ReleaseMode::Destroy).await,
+                Leftover::Taken => Ok(()),
+                Leftover::Needed => return,
+            }
         };
         match released {
             Ok(()) => self.parts.events.publish(SessionEvent::WorkareaReleased { session_id: id.clone() }),
