@@ -46,13 +46,21 @@ fn special_files_are_named_and_never_opened() {
     fs::write(fixture.root.join("foreign/manifest.json"), "{}").unwrap();
     mknodat(CWD, foreign.join("pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     let _other = UnixListener::bind(foreign.join("socket")).unwrap();
-    let found = names(&fixture, &manifest.id, "foreign");
+    let null = rustix::fs::makedev(1, 3);
+    let with_device = mknodat(CWD, foreign.join("device"), FileType::CharacterDevice, Mode::RUSR, null).is_ok();
+    let mut found = names(&fixture, &manifest.id, "foreign");
+    if with_device {
+        assert_eq!(found.remove(0), ("device".to_owned(), "Dcr--------".to_owned()));
+    }
     assert_eq!(found[0], ("file".to_owned(), String::new()));
     assert_eq!(found[1], ("pipe".to_owned(), "prw-------".to_owned()));
     assert!(found[2].1.starts_with('S'));
     let restored = restore(&fixture.archives, "foreign").unwrap();
-    assert_eq!(restored.excluded.iter().map(|one| one.kind.as_str()).collect::<Vec<_>>(), ["fifo", "socket"]);
+    let kinds: Vec<&str> = restored.excluded.iter().map(|one| one.kind.as_str()).collect();
+    assert_eq!(kinds, expected.iter().map(|(_, kind)| *kind).collect::<Vec<_>>());
     assert_eq!(fs::read_dir(&restored.path).unwrap().count(), 0);
+    let rows = fixture.archives.list().unwrap();
+    assert_eq!(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["foreign", &manifest.id]);
 }
 
 #[test]
@@ -74,6 +82,17 @@ fn links_lead_nowhere() {
         assert_eq!(fs::read_link(place.join("up")).unwrap(), Path::new("../../../../../../etc/passwd"));
         assert_eq!(fs::read_dir(&place).unwrap().count(), 4);
     }
+    // A comparison looks at where they lead to, and does not go there.
+    fs::create_dir_all(fixture.root.join("other/tree")).unwrap();
+    for (name, target) in [("dir", "elsewhere"), ("file", "../outside/precious"), ("loop", "loop")] {
+        symlink(target, fixture.root.join("other/tree").join(name)).unwrap();
+    }
+    fs::write(fixture.root.join("other/manifest.json"), "{}").unwrap();
+    let found = names(&fixture, "other", &id);
+    assert_eq!(
+        found,
+        [("dir", "Lrwxrwxrwx"), ("up", "Lrwxrwxrwx")].map(|(name, mode)| (name.to_owned(), mode.to_owned()))
+    );
     // A link in the place of what belongs to an archive is none.
     for (name, target) in [("tree", outside.clone()), ("manifest.json", outside.join("precious"))] {
         let planted = fixture.root.join(format!("planted-{name}"));
@@ -102,10 +121,76 @@ fn a_manifest_of_fifty_mebibytes_is_not_read() {
     let rows = fixture.archives.list().unwrap();
     assert_eq!(rows[0].disposition, "corrupted: manifest.json is larger than 8 MiB");
     assert!(matches!(fixture.archives.get("huge"), Err(ArchiveError::Corrupted { .. })));
+    assert!(matches!(restore(&fixture.archives, "huge"), Err(ArchiveError::Corrupted { .. })));
+    let same = fixture.archives.diff("huge", "huge", |_| ControlFlow::Continue(()));
+    assert!(matches!(same, Err(ArchiveError::Corrupted { .. })), "{same:?}");
     let pipe = fixture.root.join("pipe");
     fs::create_dir_all(&pipe).unwrap();
     mknodat(CWD, pipe.join("manifest.json"), FileType::Fifo, Mode::RUSR, 0).unwrap();
     assert!(fixture.archives.list().unwrap()[1].disposition.contains("not a regular file"));
+}
+
+#[test]
+fn a_manifest_that_names_places_elsewhere_leads_nowhere() {
+    let fixture = Fixture::new();
+    let outside = fixture.dir.path().join("outside");
+    fs::create_dir_all(outside.join("sub")).unwrap();
+    let before = snapshot(&outside);
+    for (name, id) in [("dots", "../outside/sub"), ("absolute", outside.to_str().unwrap()), ("nul", "a\\u0000b")] {
+        let archive = fixture.root.join(name);
+        fs::create_dir_all(archive.join("tree")).unwrap();
+        let manifest = format!(
+            r#"{{"id":"{id}","sessionId":"../../s","schemaVersion":"rensei.workarea-archive.v1",
+            "createdAt":"1999-01-01T00:00:00Z","excluded":[{{"path":"/etc/passwd","kind":"x"}}]}}"#
+        );
+        fs::write(archive.join("manifest.json"), manifest).unwrap();
+        let restored = restore(&fixture.archives, name).unwrap();
+        assert_eq!(Path::new(&restored.path).parent().unwrap(), fixture.archives.restored_root());
+        let asked = [restored.id, id.replace("\\u0000", "\0")];
+        assert!(fixture.archives.get(&asked[1]).is_err(), "{id}");
+        assert_eq!(fixture.archives.remove(&asked, false).removed.len(), 1);
+    }
+    assert_eq!(fixture.archives.list().unwrap().len(), 3);
+    let everything = rensei_workarea::Retention { max_count: Some(0), ..Default::default() };
+    assert_eq!(fixture.archives.prune(&everything, at(0), false).unwrap().removed.len(), 3);
+    assert_eq!(snapshot(&outside), before);
+}
+
+#[test]
+fn a_path_of_a_difference_leads_nowhere() {
+    let fixture = Fixture::new();
+    let [a, b] = ["a", "b"].map(|name| fixture.root.join(name).join("tree"));
+    [&a, &b].iter().for_each(|tree| fs::create_dir_all(tree).unwrap());
+    fs::write(fixture.dir.path().join("precious"), "precious").unwrap();
+    symlink(fixture.dir.path(), b.join("out")).unwrap();
+    let precious = fixture.dir.path().join("precious");
+    for path in ["../../../precious", "out/precious", "..", "", precious.to_str().unwrap()] {
+        let entry: rensei_proto::control::DiffEntry =
+            serde_json::from_value(serde_json::json!({"path": path, "status": "added", "modeB": "-rw-r--r--"}))
+                .unwrap();
+        let shown = rensei_workarea::patch(&a, &b, &entry);
+        assert!(matches!(&shown, Err(_) | Ok(rensei_workarea::Patch::Nothing)), "{path}: {shown:?}");
+    }
+}
+
+#[test]
+fn a_file_of_three_hundred_mebibytes_is_carried() {
+    let fixture = Fixture::new();
+    let large = fs::File::create(fixture.source().join("large")).unwrap();
+    large.set_len(300 << 20).unwrap();
+    large.write_all_at(b"first", 0).unwrap();
+    large.write_all_at(b"last", (300 << 20) - 4).unwrap();
+    let archive = fixture.archives.create(&fixture.source(), &metadata("s1")).unwrap();
+    assert_eq!(archive.size_bytes, 300 << 20);
+    let restored = restore(&fixture.archives, &archive.id).unwrap();
+    for tree in [fixture.root.join(&archive.id).join("tree"), PathBuf::from(restored.path)] {
+        let copy = fs::File::open(tree.join("large")).unwrap();
+        let (mut begin, mut end) = ([0; 5], [0; 4]);
+        copy.read_exact_at(&mut begin, 0).unwrap();
+        copy.read_exact_at(&mut end, (300 << 20) - 4).unwrap();
+        assert_eq!((copy.metadata().unwrap().len(), &begin, &end), (300 << 20, b"first", b"last"));
+        assert!(copy.metadata().unwrap().blocks() < 4096, "what is a hole stays one");
+    }
 }
 
 #[test]

@@ -174,6 +174,28 @@ async fn a_discarded_checkout_is_out_of_the_way_at_once() {
 }
 
 #[tokio::test]
+async fn what_was_set_aside_or_is_of_an_earlier_attempt_is_not_handed_out() {
+    let fixture = Fixture::new();
+    let manager = fixture.manager();
+    let attempt = |attempt: u64| AcquireRequest { attempt: Some(attempt), ..fixture.request("") };
+    let first = manager.acquire(&id("s1"), attempt(1)).await.unwrap();
+    std::fs::write(Path::new(&first.path).join("work"), "x").unwrap();
+    assert_eq!(manager.acquire(&id("s1"), attempt(1)).await.unwrap().path, first.path);
+    assert_eq!(manager.acquire(&id("s1"), attempt(2)).await.unwrap_err().kind(), Kind::Io);
+    let aside = fixture.state().join("aside");
+    std::fs::create_dir(&aside).unwrap();
+    assert!(manager.set_aside(&id("s1"), &aside).is_err(), "nothing is replaced");
+    assert!(manager.held(&id("s1")).is_some());
+    std::fs::remove_dir(&aside).unwrap();
+    assert!(manager.set_aside(&id("s1"), &aside).unwrap());
+    assert!(!manager.set_aside(&id("s1"), &aside.with_extension("2")).unwrap());
+    assert!(aside.join("work").exists() && manager.list().unwrap().is_empty());
+    assert_eq!(manager.pool_stats().total_members, 0);
+    let second = manager.acquire(&id("s1"), attempt(2)).await.unwrap();
+    assert!(second.path == first.path && !Path::new(&second.path).join("work").exists());
+}
+
+#[tokio::test]
 async fn only_what_was_made_here_is_deleted() {
     let fixture = Fixture::new();
     let manager = fixture.manager();

@@ -1,10 +1,14 @@
 //! Large and awkward repositories.
 
 use crate::fixture::{Fixture, id};
-use rensei_workarea::{AcquireRequest, CloneStrategy, ReleaseMode, WorkareaManager};
+use rensei_proto::control::RestoreRequest;
+use rensei_workarea::{
+    AcquireRequest, ArchiveMetadata, Archives, CloneStrategy, ReleaseMode, RestoreContext, WorkareaManager,
+};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -59,6 +63,33 @@ async fn clean(
     (path, workarea.acquire_path)
 }
 
+/// Archives a workarea and restores it: git sees the same, and so does a comparison.
+fn round_trip(fixture: &Fixture, workarea: &Path) {
+    // In memory where there is such a place: an archive is flushed to disk, with everything that others write there.
+    let scratch = tempfile::tempdir_in("/dev/shm").or_else(|_none| tempfile::tempdir()).unwrap();
+    let archives = Archives::new(&scratch.path().join("workareas"));
+    let metadata = |session: &str| ArchiveMetadata { session_id: session.to_owned(), ..ArchiveMetadata::default() };
+    let first = archives.create(workarea, &metadata("first")).unwrap();
+    let context = RestoreContext { saturated: &|| None, is_live: &|_| false, now: jiff::Timestamp::now() };
+    let restored = archives.restore(&first.id, &RestoreRequest::default(), &context).unwrap();
+    let copy = Path::new(&restored.path);
+    let seen = |dir: &Path| ["HEAD", "HEAD^{tree}"].map(|what| fixture.git(dir, &["rev-parse", what]));
+    assert_eq!(seen(copy), seen(workarea));
+    assert_eq!(fixture.git(copy, &["status", "--porcelain"]), "");
+    let second = archives.create(copy, &metadata("second")).unwrap();
+    let mut differing = Vec::new();
+    let counts = archives.diff(&first.id, &second.id, |entry| {
+        // Directories have the mode of a restore; git looks at its own index again.
+        if !entry.mode_a.starts_with('d') && entry.path != ".git/index" {
+            differing.push(entry.path);
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(counts.is_ok() && differing.is_empty(), "{differing:?}");
+    assert_eq!((first.entry_count, first.size_bytes, first.excluded_count), (second.entry_count, second.size_bytes, 0));
+    assert_eq!(archives.remove(&[first.id, second.id, restored.id], false).removed.len(), 3);
+}
+
 #[tokio::test]
 async fn twenty_thousand_files() {
     let fixture = Fixture::new();
@@ -77,6 +108,7 @@ async fn twenty_thousand_files() {
     let manager = fixture.manager();
     let (path, _) = clean(&fixture, &manager, "s1", request(&remote, "")).await;
     assert_eq!(fixture.git(&path, &["ls-files"]).lines().count(), 20_000);
+    round_trip(&fixture, &path);
     for number in (0..20_000).step_by(1000) {
         std::fs::write(path.join(format!("d{}/e{}/file{number}.rs", number % 40, number % 200)), "mine").unwrap();
     }
@@ -105,6 +137,7 @@ async fn a_history_of_five_thousand_commits() {
         let (path, _) =
             clean(&fixture, &manager, &session, AcquireRequest { strategy, ..request(&remote, "main") }).await;
         assert_eq!(fixture.git(&path, &["rev-list", "--count", "HEAD"]), expected, "{strategy:?}");
+        round_trip(&fixture, &path);
         manager.release(&id(&session), ReleaseMode::ReturnToPool).await.unwrap();
     }
 }
@@ -121,6 +154,7 @@ async fn this_projects_own_repository() {
     let manager = fixture.manager();
     let (path, _) = clean(&fixture, &manager, "s1", request(&root.canonicalize().unwrap(), "")).await;
     assert!(path.join("crates/rensei-workarea/src/lib.rs").is_file());
+    round_trip(&fixture, &path);
     manager.release(&id("s1"), ReleaseMode::ReturnToPool).await.unwrap();
     let (_, acquired) = clean(&fixture, &manager, "s2", request(&root.canonicalize().unwrap(), "")).await;
     assert_eq!(acquired, "pool-warm");
@@ -152,6 +186,7 @@ async fn submodules_and_lfs_files_are_named() {
         assert_eq!(std::fs::read_dir(path.join("vendor/lib")).unwrap().count(), 0);
         assert_eq!(std::fs::read_to_string(path.join("model.bin")).unwrap(), pointer);
         assert_eq!(fixture.git(path, &["status", "--porcelain"]), "");
+        round_trip(&fixture, path);
         std::fs::write(path.join("vendor/lib/left"), "x").unwrap();
         manager.release(&id(session), ReleaseMode::ReturnToPool).await.unwrap();
     }
@@ -192,6 +227,10 @@ async fn names_modes_and_sizes_that_are_unusual() {
     };
     let (path, _) = clean(&fixture, &manager, "s1", request(&remote, "main")).await;
     check(&path);
+    // What is large is compared elsewhere.
+    std::fs::File::options().write(true).open(path.join("large")).unwrap().set_len(0).unwrap();
+    fixture.git(&path, &["commit", "-q", "-a", "-m", "small"]);
+    round_trip(&fixture, &path);
     manager.release(&id("s1"), ReleaseMode::ReturnToPool).await.unwrap();
     let (path, acquired) = clean(&fixture, &manager, "s2", request(&remote, "other")).await;
     assert_eq!((acquired.as_str(), std::fs::read_dir(&path).unwrap().count()), ("pool-warm", 5));
