@@ -17,12 +17,11 @@ struct Host {
 
 impl Host {
     fn start(rest: &str) -> Self {
-        let world = World::new();
-        Self::start_in(world, rest)
+        Self::start_in(World::new(), &[("app.txt", "one\ntwo\n"), ("run.sh", "#!/bin/sh\n")], rest)
     }
 
-    fn start_in(world: World, rest: &str) -> Self {
-        let repository = world.repository_with(&[("app.txt", "one\ntwo\n"), ("run.sh", "#!/bin/sh\n")]);
+    fn start_in(world: World, files: &[(&str, &str)], rest: &str) -> Self {
+        let repository = world.repository_with(files);
         world.configure(&repository, rest);
         let (daemon, url) = world.host();
         Self { world, url, _daemon: daemon }
@@ -158,6 +157,20 @@ fn a_live_session_is_archived_and_goes_on() {
     assert_eq!(host.archives().len(), 1, "what succeeded is not archived");
 }
 
+#[test]
+fn what_is_missing_in_a_workarea_is_told_to_agent_and_operator() {
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n", "a".repeat(64));
+    let files = [(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n"), ("model.bin", pointer.as_str())];
+    let host = Host::start_in(World::new(), &files, "");
+    let archive = host.failed("cat > told.txt");
+    let shown = host.json(&["workarea", "show", &archive])["workarea"].clone();
+    let told = std::fs::read_to_string(Path::new(shown["path"].as_str().unwrap()).join("tree/told.txt")).unwrap();
+    assert!(told.contains("# Notes on this workarea") && told.contains("git lfs pull"), "{told}");
+    let session = shown["sessionId"].as_str().unwrap();
+    let sheet = host.run(&["session", "show", session]).exits(0).stdout;
+    assert!(sheet.contains("Note:") && sheet.contains("git lfs pull"), "{sheet}");
+}
+
 /// A small disk for the archives, gone when dropped.
 struct SmallDisk(PathBuf);
 
@@ -186,7 +199,7 @@ fn on_a_full_disk_nothing_is_restored_and_nothing_is_lost() {
     let world = World::new();
     let Some(disk) = SmallDisk::mount(world.path().join("disk")) else { return };
     let root = disk.0.join("workareas");
-    let host = Host::start_in(world, &format!("workarea: {{archiveRoot: {}}}\n", root.display()));
+    let host = Host::start_in(world, &[], &format!("workarea: {{archiveRoot: {}}}\n", root.display()));
     let first = host.failed("echo first > first.txt");
     let ballast = disk.0.join("ballast");
     std::fs::write(&ballast, vec![0; 3_900_000]).unwrap();
