@@ -298,6 +298,7 @@ impl PreparedDaemon {
             state,
             workareas,
             archives,
+            kits: Arc::clone(&kits),
             workarea_policy: config.workarea.clone(),
             orgs: Arc::clone(&orgs),
             serving: Arc::clone(&serving),

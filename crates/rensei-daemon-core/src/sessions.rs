@@ -69,6 +69,7 @@ pub(crate) struct SessionParts {
     pub(crate) state: StateDir,
     pub(crate) workareas: Arc<dyn WorkareaProvider>,
     pub(crate) archives: Archives,
+    pub(crate) kits: Arc<rensei_kits::Registry>,
     /// What is done with workareas.
     pub(crate) workarea_policy: crate::config::Workarea,
     pub(crate) orgs: Arc<Orgs>,

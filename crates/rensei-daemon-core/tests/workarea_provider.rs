@@ -1,4 +1,5 @@
 //! Sessions get their directories from an embedder's provider, and do not depend on its manners.
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use rensei_daemon_core::{
     AcceptError, AcquireError, AcquireRequest, Daemon, Phase, ReleaseMode, WorkareaError, WorkareaFuture,
@@ -9,10 +10,79 @@ use rensei_proto::control::{EvictPoolRequest, EvictPoolResponse, PostSession, Wo
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Remembers what it was asked for, and gives nothing.
+#[derive(Debug, Clone, Default)]
+struct Asked(Arc<Mutex<Vec<AcquireRequest>>>);
+
+impl WorkareaProvider for Asked {
+    fn acquire<'a>(&'a self, _: &'a SessionId, request: AcquireRequest) -> WorkareaFuture<'a, Workarea> {
+        self.0.lock().unwrap().push(request);
+        let source = Arc::new(io::Error::other("no"));
+        Box::pin(async move { Err(WorkareaError::Io { operation: "give".to_owned(), source }) })
+    }
+
+    fn release<'a>(&'a self, _: &'a SessionId, _: ReleaseMode) -> WorkareaFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn path(&self, _: &SessionId) -> Option<PathBuf> {
+        None
+    }
+
+    fn stats(&self) -> WorkareaPoolStats {
+        WorkareaPoolStats::default()
+    }
+
+    fn evict(&self, _: EvictPoolRequest) -> WorkareaFuture<'_, EvictPoolResponse> {
+        Box::pin(async { Ok(EvictPoolResponse::default()) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workareas_are_shared_by_sessions_with_the_toolchains_that_kits_name() {
+    let state = tempfile::tempdir().unwrap();
+    std::fs::write(state.path().join("daemon.yaml"), "projects:\n- {id: app, repository: /srv/app}\n").unwrap();
+    let kits = state.path().join("kits");
+    std::fs::create_dir(&kits).unwrap();
+    let kit = |id: &str, rest: &str| {
+        let text =
+            format!("api = \"rensei.dev/v1\"\n[kit]\nid = \"{id}\"\nversion = \"1.0.0\"\nname = \"{id}\"\n{rest}\n");
+        std::fs::write(kits.join(format!("{id}.kit.toml")), text).unwrap();
+    };
+    kit("web", "[detect]\nfiles = [\"package.json\"]\n[detect.toolchain]\nnode = \"20\"\njava = \"17\"");
+    kit("mac", "[supports]\nos = [\"macos\"]\n[detect]\nfiles = [\"x\"]\n[detect.toolchain]\nswift = \"6.0\"");
+    let asked = Asked::default();
+    let daemon = Daemon::builder(state.path().to_owned())
+        .worker_command(["/bin/sh", "-c", "sleep 300"].map(Into::into).to_vec())
+        .environment(BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]))
+        .workarea_provider(asked.clone())
+        .build()
+        .unwrap()
+        .with_control_url("http://127.0.0.1:1");
+    let handle = daemon.handle();
+    let running = tokio::spawn(daemon.run());
+    handle.wait_for_phase(|phase| *phase == Phase::Running).await;
+    let body = serde_json::json!({"sessionId": "s", "repository": "app"});
+    let session = handle.post_session(serde_json::from_value::<PostSession>(body).unwrap()).await.unwrap().session_id;
+    handle.acquire_workarea(&session).await.unwrap_err();
+    // Another version is another toolchain, without a restart.
+    kit("web", "[detect]\nfiles = [\"package.json\"]\n[detect.toolchain]\nnode = \"22\"");
+    handle.acquire_workarea(&session).await.unwrap_err();
+    let toolchains: Vec<String> = asked.0.lock().unwrap().iter().map(|request| request.toolchain.clone()).collect();
+    let expected: &[&str] = if cfg!(target_os = "macos") {
+        &["java-17+node-20+swift-6.0", "node-22+swift-6.0"]
+    } else {
+        &["java-17+node-20", "node-22"]
+    };
+    assert_eq!(toolchains, expected);
+    handle.stop();
+    running.await.unwrap();
+}
 
 /// Refuses to give, and panics when something is given back.
 #[derive(Debug)]

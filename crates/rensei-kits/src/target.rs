@@ -34,7 +34,8 @@ impl Target {
     }
 
     /// Why the kit does not work here.
-    pub(crate) fn refusal(&self, manifest: &Manifest) -> Option<String> {
+    #[must_use]
+    pub fn refusal(&self, manifest: &Manifest) -> Option<String> {
         let lacks = |list: &[String], name: &str| !list.is_empty() && !list.iter().any(|entry| entry == name);
         let (os, arch) = (&manifest.supports.os, &manifest.supports.arch);
         if lacks(os, self.os) {

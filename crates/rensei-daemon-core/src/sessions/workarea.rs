@@ -1,7 +1,7 @@
 //! Workareas of sessions: asked for by workers, taken back by the host, whatever the worker did.
 
 use super::Sessions;
-use super::archive::Leftover;
+use super::archive::{Leftover, blocking};
 use crate::config::{CloneStrategy, Config, Project};
 use crate::errors::chain;
 use crate::events::SessionEvent;
@@ -14,6 +14,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,7 +24,9 @@ impl Sessions {
     /// The workarea of a live session, made on the first call.
     pub(crate) async fn workarea(&self, id: &SessionId) -> Result<Workarea, AcquireError> {
         let detail = self.detail(id).ok_or(AcquireError::UnknownSession)?;
-        let request = self.request(&detail);
+        let kits = Arc::clone(&self.parts.kits);
+        let toolchain = blocking(move || crate::kits::toolchain(&kits)).await;
+        let request = self.request(&detail, toolchain);
         let workarea = self.parts.workareas.acquire(id, request).await.map_err(AcquireError::Workarea)?;
         tracing::info!(
             event = "workarea-acquired",
@@ -51,7 +54,7 @@ impl Sessions {
         Ok(workarea)
     }
 
-    fn request(&self, detail: &SessionDetail) -> AcquireRequest {
+    fn request(&self, detail: &SessionDetail, toolchain: String) -> AcquireRequest {
         let access = detail.git.clone().unwrap_or_default();
         let origin = self.with_table(|table| table.entry(&detail.session_id).map(|entry| entry.origin.clone()));
         // What was posted on this machine is the main organisation's.
@@ -67,7 +70,7 @@ impl Sessions {
                 tokens: access.token.map(|token| lent(&detail.repository, token)).into_iter().collect(),
             },
             strategy: project.map(|project| strategy(project.clone_strategy)).unwrap_or_default(),
-            toolchain: String::new(),
+            toolchain,
             attempt: detail.attempt,
             scope: org.name.slug().unwrap_or_default().to_owned(),
         }
@@ -118,7 +121,8 @@ impl Sessions {
     pub(crate) fn prewarm(&self) {
         let count = self.parts.workarea_policy.prewarm;
         if count > 0 {
-            let ahead = self.parts.orgs.all().iter().flat_map(|org| all_ahead(org)).collect();
+            let toolchain = crate::kits::toolchain(&self.parts.kits);
+            let ahead = self.parts.orgs.all().iter().flat_map(|org| all_ahead(org, &toolchain)).collect();
             self.parts.workareas.prewarm(ahead, count as usize);
         }
     }
@@ -164,14 +168,17 @@ fn lent(repository: &str, token: Secret) -> GitToken {
     GitToken { url: repository.to_owned(), username: String::new(), token }
 }
 
-fn all_ahead(org: &Org) -> Vec<AcquireRequest> {
+fn all_ahead(org: &Org, toolchain: &str) -> Vec<AcquireRequest> {
     let scope = org.name.slug().unwrap_or_default();
-    org.allowlist.projects().iter().map(|project| ahead(project, scope)).collect()
+    let projects = org.allowlist.projects();
+    projects
+        .iter()
+        .map(|project| AcquireRequest { scope: scope.to_owned(), toolchain: toolchain.to_owned(), ..ahead(project) })
+        .collect()
 }
 
-fn ahead(project: &Project, scope: &str) -> AcquireRequest {
+fn ahead(project: &Project) -> AcquireRequest {
     AcquireRequest {
-        scope: scope.to_owned(),
         repository: project.repository.clone(),
         hints: GitHints {
             credential_helper: project.git.credential_helper.clone(),
