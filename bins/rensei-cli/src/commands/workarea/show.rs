@@ -6,7 +6,8 @@ use crate::commands::Context;
 use crate::error::CommandResult;
 use crate::output::rows::Rows;
 use crate::output::text;
-use rensei_proto::control::{WorkareaDetail, WorkareaEnvelope, WorkareaKind};
+use rensei_proto::control::{ExcludedEntry, WorkareaDetail, WorkareaEnvelope, WorkareaKind};
+use serde::Deserialize;
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -35,7 +36,8 @@ pub(super) fn sheet(workarea: &WorkareaDetail) -> Rows {
     };
     let mut rows = Rows::new();
     rows.add("Workarea", text::clean(&workarea.id));
-    rows.add("Status", format_args!("{kind}, {}", workarea.status.as_str()));
+    let status = workarea.status.as_str();
+    rows.add("Status", if kind == status { kind.to_owned() } else { format!("{kind}, {status}") });
     rows.add_some("Session", said(&workarea.session_id));
     rows.add_some("Project", said(&workarea.project_id));
     rows.add_some("Repository", Some(text::place(&workarea.repository)));
@@ -53,10 +55,18 @@ pub(super) fn sheet(workarea: &WorkareaDetail) -> Rows {
         rows.add("Note", text::clean(note));
     }
     add_manifest(&mut rows, workarea);
-    for excluded in workarea.excluded.iter().take(MAX_NAMED) {
+    let named: Vec<ExcludedEntry> =
+        if workarea.kind == WorkareaKind::Archived { excluded(workarea) } else { workarea.excluded.clone() };
+    for excluded in named.iter().take(MAX_NAMED) {
         rows.add("Left out", format_args!("{} ({})", text::clean(&excluded.path), text::clean(&excluded.kind)));
     }
     rows
+}
+
+/// What the manifest of an archive names as left out.
+fn excluded(archive: &WorkareaDetail) -> Vec<ExcludedEntry> {
+    let named = archive.manifest.as_ref().and_then(|manifest| manifest.get("excluded"));
+    named.and_then(|named| Vec::deserialize(named).ok()).unwrap_or_default()
 }
 
 fn add_manifest(rows: &mut Rows, workarea: &WorkareaDetail) {
@@ -69,7 +79,7 @@ fn add_manifest(rows: &mut Rows, workarea: &WorkareaDetail) {
     rows.add_some("Branch", words("branch"));
     rows.add_some("Size", number("sizeBytes").map(size::shown));
     rows.add_some("Entries", number("entryCount"));
-    rows.add_some("Left out", number("excludedCount"));
+    rows.add_some("Left out", number("excludedCount").map(|count| format!("{count} in the archive")));
 }
 
 #[cfg(test)]
