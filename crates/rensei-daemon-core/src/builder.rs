@@ -16,7 +16,6 @@ use crate::hook::{HookError, PreSpawnHook, WorkerEnvironment};
 use crate::host::Host;
 use crate::lifecycle::Lifecycle;
 use crate::org::{Connector, OrgFiles, Orgs, Turns};
-use crate::overview::LastBeat;
 use crate::providers::{ProviderRegistry, Providers};
 use crate::routing::Routing;
 use crate::serving::Serving;
@@ -334,7 +333,6 @@ impl PreparedDaemon {
             git,
             clock: builder.clock,
             suspended: Suspended::new(),
-            last_beat: LastBeat::default(),
             admissions: Counted::new(),
             control_token,
             updates: Updates::new(builder.updater),

@@ -73,11 +73,13 @@ impl DaemonHandle {
         }
     }
 
-    /// Whom the host works for, that of `daemon.yaml` first.
+    /// Whom the host works for, that of `daemon.yaml` first, and last the files that it cannot use at all.
     #[must_use]
     pub fn organizations(&self) -> Vec<Organization> {
         let shown = |org: &Arc<Org>| org.shown(self.host.sessions.live_count_of(org));
-        self.host.orgs.all().iter().map(shown).collect()
+        let mut shown: Vec<_> = self.host.orgs.all().iter().map(shown).collect();
+        shown.extend(self.host.files.unusable());
+        shown
     }
 
     /// How registration with the control plane stands.

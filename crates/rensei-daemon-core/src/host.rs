@@ -7,7 +7,6 @@ use crate::config::Config;
 use crate::errors::chain;
 use crate::lifecycle::Lifecycle;
 use crate::org::{Org, OrgFiles, Orgs, Turns};
-use crate::overview::LastBeat;
 use crate::providers::Providers;
 use crate::routing::Routing;
 use crate::serving::Serving;
@@ -47,7 +46,6 @@ pub(crate) struct Host {
     pub(crate) git: &'static str,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) suspended: Suspended,
-    pub(crate) last_beat: LastBeat,
     pub(crate) admissions: Counted,
     /// What callers of the control API must know, when they must know something.
     pub(crate) control_token: Option<Secret>,

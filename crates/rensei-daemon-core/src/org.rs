@@ -22,14 +22,17 @@ use crate::allowlist::Allowlist;
 use crate::config::ConfigWriter;
 use crate::lanes::acks::Acks;
 use crate::link::Link;
+use crate::overview::LastBeat;
 use rensei_proto::control::{Organization, Registration};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 /// Shortest time between two beats because of sessions of others alone.
 const OCCUPANCY_PAUSE: Duration = Duration::from_millis(100);
+/// What the file of a further organisation may say. The rest is for `daemon.yaml`.
+const OWN_KEYS: [&str; 4] = ["apiVersion", "kind", "projects", "orchestrator"];
 
 /// One organisation at one control plane. An organisation that moves to another control plane is another one: sessions
 /// hold on to the one that they came from.
@@ -53,6 +56,10 @@ pub(crate) struct Org {
     last_turn: AtomicU64,
     /// Outcomes that its control plane has not heard of yet.
     pub(crate) acks: Acks,
+    /// What it was told last.
+    pub(crate) last_beat: LastBeat,
+    /// Why what its file says by now cannot be used.
+    trouble: Mutex<Option<String>>,
 }
 
 /// How the host reaches a control plane.
@@ -108,6 +115,23 @@ impl Org {
         self.last_turn.store(turn, Relaxed);
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What its file says cannot be used, and why; none: it can.
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Keys that mean nothing in the file of a further organisation.
+    fn ignored_keys(&self) -> Vec<String> {
+        match self.name.slug() {
+            None => Vec::new(),
+            Some(_) => self.file.keys().into_iter().filter(|key| !OWN_KEYS.contains(&key.as_str())).collect(),
+        }
+    }
+
     /// What people see of it.
     pub(crate) fn shown(&self, active_sessions: usize) -> Organization {
         Organization {
@@ -116,7 +140,8 @@ impl Org {
             projects_allowed: self.allowlist.projects().len(),
             active_sessions,
             leaving: self.is_leaving(),
-            config_error: self.file.complaint().filter(|_| !self.is_leaving()),
+            config_error: self.file.complaint().or_else(|| self.trouble()).filter(|_| !self.is_leaving()),
+            ignored_keys: self.ignored_keys(),
             registration: self.registration(),
         }
     }

@@ -3,13 +3,15 @@
 use crate::handle::DaemonHandle;
 use crate::host::Host;
 use crate::lifecycle::Phase;
+use crate::org::Org;
 use rensei_proto::control::{
-    Capabilities, CapacityStats, Doctor, Heartbeat, MachineStats, RegistrationState, RegistrationStats, Stats,
+    Capabilities, CapacityStats, Doctor, Heartbeat, MachineStats, OrganizationHeartbeat, OrganizationStats,
+    RegistrationState, RegistrationStats, Stats,
 };
 use rensei_proto::platform::{HeartbeatRequest, HostActivity};
 use std::sync::{Mutex, PoisonError};
 
-/// The heartbeat that was sent last.
+/// The heartbeat that a control plane was sent last.
 #[derive(Debug, Default)]
 pub(crate) struct LastBeat(Mutex<Option<Heartbeat>>);
 
@@ -26,6 +28,7 @@ impl LastBeat {
             sent_at: now(),
             allowlist_hash: request.allowlist_hash.clone(),
             allowlist: request.allowlist.clone().unwrap_or_default(),
+            organizations: Vec::new(),
         };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(beat);
     }
@@ -50,7 +53,7 @@ impl DaemonHandle {
     /// Answer to `GET /api/daemon/stats`.
     #[must_use]
     pub fn stats(&self, pool: bool, by_machine: bool) -> Stats {
-        let host = &self.host;
+        let (host, main) = (&self.host, self.host.orgs.main());
         Stats {
             capacity: self.capacity(),
             active_sessions: host.sessions.live_count(),
@@ -59,15 +62,9 @@ impl DaemonHandle {
             by_machine: by_machine.then(|| vec![self.machine()]),
             timestamp: now(),
             worker_id: self.registration().worker_id,
-            registration: self.registration_stats(),
-            allowed_projects: host
-                .orgs
-                .main()
-                .allowlist
-                .projects()
-                .iter()
-                .map(|project| project.repository.clone())
-                .collect(),
+            registration: self.registration_stats(&main),
+            allowed_projects: allowed_projects(&main),
+            organizations: host.orgs.all().iter().map(|org| self.organization_stats(org)).collect(),
         }
     }
 
@@ -96,26 +93,33 @@ impl DaemonHandle {
         }
     }
 
-    fn registration_stats(&self) -> RegistrationStats {
-        let (phase, beat) = (self.host.lifecycle.phase(), self.heartbeat());
-        let connected = self.is_connected();
+    fn organization_stats(&self, org: &Org) -> OrganizationStats {
+        OrganizationStats {
+            name: org.name.slug().unwrap_or_default().to_owned(),
+            active_sessions: self.host.sessions.live_count_of(org),
+            worker_id: org.registration().worker_id,
+            registration: self.registration_stats(org),
+            allowed_projects: allowed_projects(org),
+        }
+    }
+
+    fn registration_stats(&self, org: &Org) -> RegistrationStats {
+        let (phase, beat) = (self.host.lifecycle.phase(), org.last_beat.get().unwrap_or_default());
+        let connected = is_connected(org);
         RegistrationStats {
             status: registration_status(phase, &beat.status, connected),
             last_heartbeat_at: beat.sent_at,
             heartbeat_running: connected,
-            poll_running: connected && phase.accepts(),
+            poll_running: connected && phase.accepts() && !org.is_leaving(),
         }
-    }
-
-    /// Whether a control plane has given this host an identity, so that its lanes run.
-    fn is_connected(&self) -> bool {
-        matches!(self.registration().state, RegistrationState::Registered | RegistrationState::Unreachable)
     }
 
     /// Answer to `GET /api/daemon/heartbeat`.
     #[must_use]
     pub fn heartbeat(&self) -> Heartbeat {
-        self.host.last_beat.get().unwrap_or_default()
+        let mut orgs = self.host.orgs.all().into_iter();
+        let main = orgs.next().and_then(|main| main.last_beat.get()).unwrap_or_default();
+        Heartbeat { organizations: orgs.map(|org| organization_heartbeat(&org)).collect(), ..main }
     }
 
     /// Answer to `GET /api/daemon/doctor`.
@@ -130,7 +134,7 @@ impl DaemonHandle {
             worker_id: registration.worker_id.clone(),
             project_count: host.orgs.main().allowlist.projects().len(),
             orchestrator_url: registration.url.clone(),
-            heartbeat: self.is_connected(),
+            heartbeat: is_connected(&host.orgs.main()),
             timestamp: now(),
             registration: Some(registration),
             restart_needed: host.serving.stale(),
@@ -159,6 +163,22 @@ impl DaemonHandle {
         }
         Ok(())
     }
+}
+
+/// Whether its control plane has given the host an identity, so that its lanes run.
+fn is_connected(org: &Org) -> bool {
+    matches!(org.registration().state, RegistrationState::Registered | RegistrationState::Unreachable)
+}
+
+fn allowed_projects(org: &Org) -> Vec<String> {
+    org.allowlist.projects().iter().map(|project| project.repository.clone()).collect()
+}
+
+fn organization_heartbeat(org: &Org) -> OrganizationHeartbeat {
+    let Heartbeat { worker_id, status, active_sessions, sent_at, allowlist_hash, .. } =
+        org.last_beat.get().unwrap_or_default();
+    let name = org.name.slug().unwrap_or_default().to_owned();
+    OrganizationHeartbeat { name, worker_id, status, active_sessions, sent_at, allowlist_hash }
 }
 
 /// What the control plane was told last, else what it would be told; a host that takes nothing is never idle or busy.

@@ -243,6 +243,38 @@ async fn a_move_to_another_control_plane_leaves_running_sessions_where_they_came
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stats_and_heartbeats_are_told_for_each_organisation() {
+    let (main, partner) = planes().await;
+    let host = TempState::new(&main).with_org("partner", partner.url(), PARTNER_TOKEN).start().await;
+    let beats = |host: &TempHost| {
+        let beat = host.handle().heartbeat();
+        (!beat.sent_at.is_empty() && beat.organizations.iter().all(|org| !org.sent_at.is_empty())).then_some(beat)
+    };
+    host.until(|host| beats(host)).await;
+    partner.enqueue(&WorkItem::new("s1").attempt(1).script("sleep 60"));
+    partner.reported("s1", "running").await;
+    // The beat that tells of it comes at once.
+    let beat = host.until(|host| beats(host).filter(|beat| beat.organizations[0].active_sessions == 1)).await;
+    let stats = host.handle().stats(false, false);
+    let [first, second] = &stats.organizations[..] else { panic!("{stats:?}") };
+    assert_eq!((first.name.as_str(), first.active_sessions, first.worker_id.as_str()), ("", 0, &*stats.worker_id));
+    assert_eq!((&first.allowed_projects, &first.registration.poll_running), (&stats.allowed_projects, &true));
+    assert_eq!((second.name.as_str(), second.active_sessions), ("partner", 1));
+    assert_eq!(
+        (&second.allowed_projects[..], second.registration.heartbeat_running),
+        (&["/srv/partner".to_owned()][..], true)
+    );
+    assert_eq!(second.worker_id, org(&host, "partner").unwrap().registration.worker_id);
+    let [theirs] = &beat.organizations[..] else { panic!("{beat:?}") };
+    assert_eq!(
+        (theirs.name.as_str(), &theirs.worker_id, theirs.status.as_str()),
+        ("partner", &second.worker_id, "idle")
+    );
+    assert_ne!((&theirs.worker_id, &theirs.allowlist_hash), (&beat.worker_id, &beat.allowlist_hash));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broken_file_is_shown_and_leaves_everything_as_it_is() {
     let (main, partner) = planes().await;
     let state = TempState::new(&main).with_org("partner", partner.url(), PARTNER_TOKEN);
@@ -255,7 +287,17 @@ async fn a_broken_file_is_shown_and_leaves_everything_as_it_is() {
     assert!(broken.config_error.unwrap().contains("daemon-broken.yaml:"), "file and line");
     assert_eq!((broken.registration.state, broken.projects_allowed), (RegistrationState::Local, 0));
     assert!(org(&host, "directory").unwrap().config_error.is_some());
-    assert_eq!(host.handle().organizations().len(), 4);
+    let nameless = org(&host, "not a name").unwrap();
+    assert!(nameless.config_error.unwrap().contains("daemon-not a name.yaml: its name is none of an organisation"));
+    assert_eq!(host.handle().organizations().len(), 5);
+    // What is for the main file to say is named, and has no effect.
+    let text = fs::read_to_string(partner_file(&host)).unwrap();
+    fs::write(partner_file(&host), format!("{text}capacity: {{maxConcurrentSessions: 1}}\nteh-typo: 1\n")).unwrap();
+    let odd = host.until(|host| org(host, "partner").filter(|org| !org.ignored_keys.is_empty())).await;
+    assert_eq!((odd.ignored_keys, odd.config_error), (vec!["capacity".to_owned(), "teh-typo".to_owned()], None));
+    assert_eq!(host.handle().status().max_sessions, 8);
+    fs::remove_file(host.root().join("daemon-not a name.yaml")).unwrap();
+    host.until(|host| org(host, "not a name").is_none().then_some(())).await;
     // One that was good goes on with what it said.
     fs::write(partner_file(&host), "orchestrator: {url: nowhere}").unwrap();
     let shown = host.until(|host| org(host, "partner").filter(|org| org.config_error.is_some())).await;

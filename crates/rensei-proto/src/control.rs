@@ -22,7 +22,8 @@ pub use kits::{
     KitSource, KitSourceList, KitSourceToggle, KitStatus, KitSummary, KitTrust, TrustMode,
 };
 pub use overview::{
-    Capabilities, CapacityChange, CapacityStats, Doctor, Heartbeat, MachineStats, RegistrationStats, SetCapacity, Stats,
+    Capabilities, CapacityChange, CapacityStats, Doctor, Heartbeat, MachineStats, OrganizationHeartbeat,
+    OrganizationStats, RegistrationStats, SetCapacity, Stats,
 };
 pub use pool::{EvictPoolRequest, EvictPoolResponse, PoolMemberStatus, WorkareaPoolMember, WorkareaPoolStats};
 pub use provider::{AGENT_RUNTIME, Provider, ProviderList, ProviderResponse, ProviderStatus};

@@ -147,6 +147,12 @@ fn merged(path: &Path, text: &str) -> Result<Option<RawConfig>, ConfigError> {
     merged.map_err(|error| ConfigError::Parse { path: path.to_owned(), location: None, problem: error.to_string() })
 }
 
+/// Keys at the top of a text that was understood, in its order. What is no text is no key.
+pub(super) fn top_keys(text: &str) -> Vec<String> {
+    let tree: serde_yaml::Mapping = serde_yaml::from_str(text).unwrap_or_default();
+    tree.keys().filter_map(|key| key.as_str().map(str::to_owned)).collect()
+}
+
 /// Whether there is no document at all.
 pub(super) fn blank(text: &str) -> bool {
     text.trim_start_matches('\u{feff}').lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#'))

@@ -66,11 +66,14 @@ struct Known {
     text: Option<String>,
     /// What was last said about a file that cannot be used.
     complaint: Option<String>,
+    /// Keys at the top of the last usable text.
+    keys: Vec<String>,
 }
 
 impl Known {
     fn accept(&mut self, text: String, config: Config) {
         self.latest = Arc::new(config);
+        self.keys = load::top_keys(&text);
         self.text = Some(text);
         self.complaint = None;
     }
@@ -139,7 +142,7 @@ impl ConfigWriter {
     /// Of a host that runs with `config`.
     pub(crate) fn new(path: PathBuf, env: BTreeMap<String, String>, defaults: Defaults, config: Config) -> Self {
         let delivered = Arc::new(config);
-        let known = Known { latest: Arc::clone(&delivered), delivered, text: None, complaint: None };
+        let known = Known { latest: Arc::clone(&delivered), delivered, text: None, complaint: None, keys: Vec::new() };
         Self { shared: Arc::new(Shared { path, env, defaults, known: Mutex::new(known) }) }
     }
 
@@ -159,6 +162,11 @@ impl ConfigWriter {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.shared.path
+    }
+
+    /// Keys at the top of the file as it was last usable, in its order.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.shared.known().keys.clone()
     }
 
     /// Why the file that is there just now is not used.

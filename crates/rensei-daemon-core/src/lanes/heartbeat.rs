@@ -6,7 +6,7 @@ use crate::errors::chain;
 use crate::host::Host;
 use crate::lifecycle::{Phase, UpdateStage};
 use crate::link::{Link, MAX_DELAY, backoff, patience};
-use crate::org::{Org, OrgName};
+use crate::org::Org;
 use rensei_platform_client::ClientError;
 use rensei_proto::SessionId;
 use rensei_proto::platform::{HeartbeatRequest, HeartbeatResponse, HostActivity, HostStatus, PendingMutation};
@@ -99,9 +99,7 @@ impl HeartbeatLane {
         let current = self.link.cell.available().await;
         let identity = current.generation;
         let request = self.compose(identity);
-        if self.org.name == OrgName::MAIN {
-            self.host.last_beat.note(&self.host, &current.worker_id, &request);
-        }
+        self.org.last_beat.note(&self.host, &current.worker_id, &request);
         let link = Arc::clone(&self.link);
         let answer = link
             .call(|credentials| {

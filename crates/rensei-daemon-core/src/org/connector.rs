@@ -7,14 +7,15 @@ use crate::config::{Config, ConfigWriter, Orchestrator};
 use crate::credentials::CredentialCache;
 use crate::lanes::acks::Acks;
 use crate::link::{Link, LinkParts, Profile};
+use crate::overview::LastBeat;
 use crate::serving::Serving;
 use rensei_platform_client::{ClientError, ClientOptions, PlatformClient};
 use rensei_proto::Secret;
 use rensei_proto::control::{Registration, RegistrationState};
 use rensei_proto::platform::RegisterRequest;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, watch};
 
 /// Prefixes of tokens that a real control plane minted.
@@ -52,6 +53,13 @@ impl Connector {
         Ok(Self::org(name, file, url, (allowlist, connection)))
     }
 
+    /// The organisation of `file`, which says `config`, of which the control plane cannot be one.
+    pub(super) fn unconnected(name: &OrgName, file: &ConfigWriter, config: &Config, problem: String) -> Org {
+        let allowlist = Arc::new(Allowlist::new(config.projects.clone()));
+        let connection = Connection::None(unlinked(remote(config), Some(problem)));
+        Self::org(name, file, "", (allowlist, connection))
+    }
+
     /// An organisation that is known only from a session of it: what its identity was is in its cache, if that is still
     /// there.
     pub(super) fn departed(&self, name: &OrgName, file: &ConfigWriter, url: &str) -> Org {
@@ -80,6 +88,8 @@ impl Connector {
             leaving: watch::Sender::new(false),
             last_turn: AtomicU64::new(0),
             acks: Acks::default(),
+            last_beat: LastBeat::default(),
+            trouble: Mutex::default(),
         }
     }
 
@@ -140,7 +150,7 @@ pub(super) fn normal(url: &str) -> &str {
 }
 
 /// How registration stands when there is no link.
-fn unlinked(named: Option<&Orchestrator>, problem: Option<String>) -> Registration {
+pub(super) fn unlinked(named: Option<&Orchestrator>, problem: Option<String>) -> Registration {
     Registration {
         state: if problem.is_some() { RegistrationState::Refused } else { RegistrationState::Local },
         url: named.map(|orchestrator| orchestrator.url.clone()).unwrap_or_default(),

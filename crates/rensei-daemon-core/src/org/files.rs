@@ -1,9 +1,11 @@
 //! The files that say whom the host works for, and that they change.
 
+use super::connector::unlinked;
 use super::{OrgName, Orgs};
 use crate::config::{Config, ConfigWriter, Defaults, NameWatcher, without_overrides};
 use crate::host::Host;
 use crate::supervisor::keep_running;
+use rensei_proto::control::Organization;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +13,8 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// Organisations beside the main one that are worked for.
 const MAX_ORGS: usize = 64;
+/// What is wrong with a name.
+const NO_NAME: &str = "its name is none of an organisation: letters, digits, `-`, `_`, `.`, at most 64";
 
 /// Files `daemon-<org>.yaml` beside `daemon.yaml`, and how they are read.
 #[derive(Debug)]
@@ -18,8 +22,8 @@ pub(crate) struct OrgFiles {
     names: NameWatcher,
     environment: BTreeMap<String, String>,
     defaults: Defaults,
-    /// What was said about names that cannot be used.
-    complaints: Mutex<BTreeSet<String>>,
+    /// Files that cannot be used for what they are called, and why.
+    unusable: Mutex<BTreeMap<String, String>>,
 }
 
 impl OrgFiles {
@@ -27,16 +31,22 @@ impl OrgFiles {
     pub(crate) fn beside(main: &Path, environment: &BTreeMap<String, String>, defaults: &Defaults) -> Self {
         let environment = without_overrides(environment);
         let (names, defaults) = (NameWatcher::beside(main), defaults.clone());
-        Self { names, environment, defaults, complaints: Mutex::default() }
+        Self { names, environment, defaults, unusable: Mutex::default() }
     }
 
     /// Brings `orgs` in line with the files that are there. Waits for the disk.
     pub(crate) fn take_in(&self, orgs: &Orgs) {
-        let present: BTreeSet<_> = self.names.names().into_iter().filter_map(|name| self.parse(&name)).collect();
-        if present.len() > MAX_ORGS {
-            self.complain(format!("there are more than {MAX_ORGS} organisations; the last ones are left out"));
+        let (mut present, mut unusable) = (BTreeSet::new(), BTreeMap::new());
+        for name in self.names.names() {
+            match OrgName::parse(&name) {
+                None => drop(unusable.insert(name, NO_NAME.to_owned())),
+                Some(_) if present.len() == MAX_ORGS => {
+                    unusable.insert(name, format!("there are more than {MAX_ORGS} organisations"));
+                }
+                Some(parsed) => drop(present.insert(parsed)),
+            }
         }
-        let present: BTreeSet<_> = present.into_iter().take(MAX_ORGS).collect();
+        self.complain(unusable);
         let known = orgs.further();
         for gone in known.iter().filter(|name| !present.contains(name)) {
             orgs.leave(gone);
@@ -46,21 +56,32 @@ impl OrgFiles {
         }
     }
 
-    fn parse(&self, name: &str) -> Option<OrgName> {
-        let parsed = OrgName::parse(name);
-        if parsed.is_none() {
-            let path = self.names.path(name);
-            self.complain(format!("{} names no organisation: letters, digits, `-`, `_`, `.`", path.display()));
+    /// Says it once for each file.
+    fn complain(&self, unusable: BTreeMap<String, String>) {
+        let mut known = self.unusable.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, problem) in unusable.iter().filter(|(name, _)| !known.contains_key(*name)) {
+            tracing::warn!(path = %self.names.path(name).display(), "no organisation: {problem}");
         }
-        parsed
+        *known = unusable;
     }
 
-    /// Says it once.
-    fn complain(&self, text: String) {
-        if !self.complaints.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
-            return;
-        }
-        tracing::warn!("{text}");
+    /// Files that are not used at all, as people see them.
+    pub(crate) fn unusable(&self) -> Vec<Organization> {
+        let unusable = self.unusable.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = |(name, problem): (&String, &String)| {
+            let file = self.names.path(name).display().to_string();
+            Organization {
+                name: name.clone(),
+                config_error: Some(format!("{file}: {problem}")),
+                file,
+                projects_allowed: 0,
+                active_sessions: 0,
+                leaving: false,
+                ignored_keys: Vec::new(),
+                registration: unlinked(None, None),
+            }
+        };
+        unusable.iter().take(MAX_ORGS).map(shown).collect()
     }
 
     /// One that cannot be read serves nothing until it can.

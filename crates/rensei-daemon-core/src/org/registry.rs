@@ -103,8 +103,14 @@ impl Orgs {
                     true
                 }
                 Err(error) => {
-                    tracing::error!(org = %name, error = chain(&error), "going on with the last good configuration");
-                    false
+                    let problem = chain(&error);
+                    tracing::error!(org = %name, problem, "the control plane cannot be used");
+                    match in_force {
+                        // What was said before holds.
+                        Some(at) => list[at].set_trouble(Some(problem)),
+                        None => list.push(Arc::new(Connector::unconnected(name, file, config, problem))),
+                    }
+                    in_force.is_none()
                 }
             },
         }
@@ -185,6 +191,7 @@ impl Org {
 
     /// Serves what `config` says from now on.
     fn update(&self, config: &Config) {
+        self.set_trouble(None);
         if *self.allowlist.projects() != *config.projects {
             tracing::info!(event = "projects", org = %self.name, count = config.projects.len(), "projects changed");
             self.allowlist.replace(config.projects.clone());
@@ -202,6 +209,7 @@ mod tests {
     use super::*;
     use crate::config::Defaults;
     use crate::serving::Serving;
+    use rensei_proto::control::RegistrationState;
     use rensei_proto::platform::RegisterRequest;
     use std::collections::BTreeMap;
     use std::path::Path;
@@ -277,6 +285,26 @@ mod tests {
         apply(&OrgName::MAIN, "http://other", TOKEN);
         assert_eq!(listed(&orgs)[0], row("daemon.yaml", "http://other", false));
         assert_eq!(listed(&orgs)[2], row("daemon.yaml", "http://main", true));
+    }
+
+    #[test]
+    fn a_control_plane_that_cannot_be_one_is_shown_and_what_was_said_before_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let (orgs, partner) = (orgs(dir.path()), OrgName::parse("p").unwrap());
+        let (file, mut config) = written(dir.path(), &partner, "http://a", TOKEN);
+        let good = config.clone();
+        config.orchestrator.as_mut().unwrap().url = "http://[".to_owned();
+        orgs.apply(&partner, &file, &config);
+        let shown = orgs.all()[1].shown(0);
+        assert_eq!((shown.registration.state, shown.projects_allowed), (RegistrationState::Refused, 1));
+        assert!(shown.registration.last_error.unwrap().contains("http://["), "it is named");
+        orgs.apply(&partner, &file, &good);
+        orgs.apply(&partner, &file, &config);
+        let shown = orgs.all()[1].shown(0);
+        assert_eq!((shown.registration.url.as_str(), orgs.all().len()), ("http://a", 2));
+        assert!(shown.config_error.unwrap().contains("http://["));
+        orgs.apply(&partner, &file, &good);
+        assert_eq!(orgs.all()[1].shown(0).config_error, None);
     }
 
     #[test]

@@ -97,6 +97,9 @@ pub struct Organization {
     /// Why the file is not used as it is just now. What it said before holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_error: Option<String>,
+    /// Keys of the file that have no effect there: they are for `daemon.yaml` to say, or nobody knows them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::or_default")]
+    pub ignored_keys: Vec<String>,
     /// How registration with its control plane stands.
     pub registration: Registration,
 }

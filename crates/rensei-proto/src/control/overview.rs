@@ -33,6 +33,30 @@ pub struct Stats {
     /// Repositories of the allowlisted projects, in configuration order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_projects: Vec<String>,
+    /// The same for each organisation that the host works for, that of `daemon.yaml` first. *Extension.*
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::or_default")]
+    pub organizations: Vec<OrganizationStats>,
+}
+
+/// What concerns one organisation. *Extension.*
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OrganizationStats {
+    /// `<org>` of `daemon-<org>.yaml`; empty for that of `daemon.yaml`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Its sessions that run.
+    pub active_sessions: usize,
+    /// Identity at its control plane.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub worker_id: String,
+    /// How its control plane is kept informed.
+    #[serde(default)]
+    pub registration: RegistrationStats,
+    /// Repositories of its allowlisted projects, in configuration order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_projects: Vec<String>,
 }
 
 /// What a host takes on. A limit of 0 is none and is left out.
@@ -124,6 +148,29 @@ pub struct Heartbeat {
     /// The allowlist, when the heartbeat carried it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowlist: Vec<AllowlistEntry>,
+    /// What the control planes of further organisations were told last. *Extension.*
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::or_default")]
+    pub organizations: Vec<OrganizationHeartbeat>,
+}
+
+/// The heartbeat of a further organisation that was sent last. *Extension.*
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OrganizationHeartbeat {
+    /// `<org>` of `daemon-<org>.yaml`.
+    pub name: String,
+    /// Identity at its control plane; empty when none was sent.
+    pub worker_id: String,
+    /// `idle`, `busy` or `draining`; empty when none was sent.
+    pub status: String,
+    /// Sessions running, those of others included: they take slots, too.
+    pub active_sessions: u64,
+    /// When it was sent, RFC 3339; empty when none was.
+    pub sent_at: String,
+    /// SHA-256 of its allowlist, hexadecimal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub allowlist_hash: String,
 }
 
 /// Answer to `GET /api/daemon/doctor`.

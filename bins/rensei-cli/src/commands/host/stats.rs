@@ -12,7 +12,7 @@ use crate::output::table::{Value, table};
 use crate::output::time::uptime;
 use crate::output::{Output, text};
 use rensei_control_api::StatsQuery;
-use rensei_proto::control::{CapacityStats, MachineStats, RegistrationStats, Stats};
+use rensei_proto::control::{CapacityStats, MachineStats, OrganizationStats, RegistrationStats, Stats};
 use std::process::ExitCode;
 
 /// Repositories that are named; the rest is counted.
@@ -47,6 +47,9 @@ fn page(output: &Output, stats: &Stats, focus: Focus) -> String {
         rows.add("Worker", worker(&stats.worker_id));
         rows.add("Registration", registration(&stats.registration));
         rows.add("Allowed projects", projects(&stats.allowed_projects));
+        for further in stats.organizations.iter().filter(|organization| !organization.name.is_empty()) {
+            rows.add("Org", organization(further));
+        }
     }
     add_load(&mut rows, stats);
     rows.add("Timestamp", text::clean(&stats.timestamp));
@@ -78,6 +81,14 @@ fn worker(id: &str) -> String {
         stub if stub.ends_with(STUB) => format!("{stub} (stub)"),
         id => id.to_owned(),
     }
+}
+
+/// One that is worked for beside that of `daemon.yaml`.
+fn organization(organization: &OrganizationStats) -> String {
+    let (name, worker) = (text::clean(&organization.name), worker(&organization.worker_id));
+    let sessions = text::count(organization.active_sessions, "session");
+    let projects = text::count(organization.allowed_projects.len(), "project");
+    format!("{name}: {worker}, {sessions}, {projects} · {}", registration(&organization.registration))
 }
 
 fn registration(registration: &RegistrationStats) -> String {
@@ -149,6 +160,19 @@ mod tests {
             Timestamp:        2026-06-02T14:00:00Z";
         assert_eq!(page(&output, &stats, Focus::Host), expected);
         assert!(page(&output, &stats, Focus::Capacity).starts_with("  Active sessions:  2 / 8\n"));
+    }
+
+    #[test]
+    fn further_organisations_have_a_line_each() {
+        let output = Output::new(ColorChoice::Never, &Environment::default());
+        let stats = stats(
+            r#"{"capacity":{"maxConcurrentSessions":8},"activeSessions":1,"queueDepth":0,"timestamp":"t","organizations":[
+            {"activeSessions":0},{"name":"partner","activeSessions":1,"workerId":"w2","allowedProjects":["a"],
+            "registration":{"status":"idle","heartbeatRunning":true}}]}"#,
+        );
+        let line = "  Org:              partner: w2, 1 session, 1 project · idle · heartbeat=running · poll=stopped\n";
+        let text = page(&output, &stats, Focus::Host);
+        assert!(text.contains(line) && text.matches("Org:").count() == 1, "{text}");
     }
 
     #[test]

@@ -88,6 +88,10 @@ fn add_organization(rows: &mut Rows, output: &Output, organization: &Organizatio
         let suspended = suspended.map(|why| format!(", suspended: {why}")).unwrap_or_default();
         rows.add("Org", format_args!("{name}: {}, {sessions}{leaving}{suspended}", output.paint(tone, line)));
     }
+    let ignored = organization.ignored_keys.join(", ");
+    let file = text::clean(&organization.file);
+    let ignored = (!ignored.is_empty()).then(|| format!("no effect in {file}: {}", text::clean(&ignored)));
+    rows.add_some("Config", ignored.map(|ignored| output.paint(Tone::Notice, ignored).to_string()));
     let mistake = organization.config_error.as_deref().map(text::clean);
     rows.add_some("Config", mistake.map(|mistake| output.paint(Tone::Bad, format!("not used: {mistake}")).to_string()));
 }
@@ -160,7 +164,7 @@ mod tests {
         let output = Output::new(ColorChoice::Never, &Environment::default());
         let organizations: Vec<Organization> = serde_json::from_str(
             r#"[{"file":"/r/daemon.yaml","projectsAllowed":1,"registration":{"state":"local"}},
-            {"name":"partner","file":"/r/daemon-partner.yaml","activeSessions":1,"leaving":true,
+            {"name":"partner","file":"/r/daemon-partner.yaml","activeSessions":1,"leaving":true,"ignoredKeys":["capacity","kit"],
             "registration":{"state":"registered","url":"http://p","workerId":"w"}},
             {"name":"new","file":"/r/daemon-new.yaml","configError":"/r/daemon-new.yaml:2:1: no","registration":{"state":"local"}}]"#,
         )
@@ -168,6 +172,7 @@ mod tests {
         let mut rows = Rows::new();
         organizations.iter().for_each(|organization| add_organization(&mut rows, &output, organization));
         let expected = "  Org:       partner: registered as w at http://p, 1 session, leaving\n  \
+            Config:    no effect in /r/daemon-partner.yaml: capacity, kit\n  \
             Org:       new: none; local sessions only, 0 sessions\n  Config:    not used: /r/daemon-new.yaml:2:1: no";
         assert_eq!(rows.to_string(), expected);
     }

@@ -26,7 +26,7 @@ pub(super) fn refused_with(fields: Value) -> Value {
 
 fn organization() -> Value {
     json!({"name*": "string", "file": "string", "projectsAllowed": "int", "activeSessions": "int", "leaving*": "bool",
-        "configError*": "string", "registration": registration()})
+        "configError*": "string", "ignoredKeys*": ["word"], "registration": registration()})
 }
 
 fn registration() -> Value {
@@ -69,8 +69,10 @@ fn capacity() -> Value {
 pub(super) fn stats(pool_asked: bool, by_machine_asked: bool) -> Value {
     let reported = json!({"status?": "=idle|busy|draining|unregistered|paused|running|stopped|starting|updating",
         "lastHeartbeatAt?": "instant", "heartbeatRunning?": "bool", "pollRunning?": "bool"});
+    let each = json!([{"name*": "word", "activeSessions": "int", "workerId*": "word", "registration": reported.clone(),
+        "allowedProjects*": ["word"]}]);
     let mut stats = json!({"capacity": capacity(), "activeSessions": "int", "queueDepth": "=0", "timestamp": "time",
-        "workerId?": "word", "registration": reported, "allowedProjects?": ["word"]});
+        "workerId?": "word", "registration": reported, "allowedProjects?": ["word"], "organizations": each});
     if pool_asked {
         stats["pool"] = pool();
     }
@@ -84,7 +86,7 @@ pub(super) fn stats(pool_asked: bool, by_machine_asked: bool) -> Value {
 pub(super) fn heartbeat() -> Value {
     json!({"workerId": "string", "hostname": "string", "status": "=idle|busy|draining|", "activeSessions": "int",
         "maxSessions": "int", "region?": "word", "sentAt": "string", "allowlistHash?": "sha256",
-        "allowlist?": [{"id": "word", "repository": "word"}]})
+        "allowlist?": [{"id": "word", "repository": "word"}], "organizations*": ["object"]})
 }
 
 pub(super) fn changed() -> Value {

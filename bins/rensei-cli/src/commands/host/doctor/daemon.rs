@@ -100,6 +100,10 @@ fn organization(organization: &Organization) -> Check {
             let fix = "correct the file; the running host takes it in at once";
             Check::error(name, format!("{file} is not used as it is: {mistake}"), fix)
         }
+        None if !organization.ignored_keys.is_empty() => {
+            let keys = organization.ignored_keys.join(", ");
+            Check::warning(name, format!("no effect in {file}: {keys}"), "say it in daemon.yaml, or remove it there")
+        }
         None => {
             let check = registered(&organization.registration);
             Check { name, detail: format!("{}: {}", organization.name, check.detail), ..check }
