@@ -283,6 +283,52 @@ async fn a_host_that_comes_back_hears_which_of_its_sessions_it_has_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_hears_of_sessions_that_ended_under_the_claim_that_it_runs() {
+    let server = Server::start().await;
+    let worker = server.worker("m", 2).await;
+    let lost = async |id: &str, attempt: u64| {
+        let held = json!({ "sessionId": id, "attempt": attempt });
+        let answer = worker.beat(json!({ "sessions": [held.clone()] })).await.expect(200);
+        match answer.get("lostSessions") {
+            None => false,
+            Some(lost) => {
+                assert_eq!(*lost, json!([held]));
+                true
+            }
+        }
+    };
+    let run = async |id: &str, attempt: u64| {
+        assert_eq!(worker.take().await, (id.to_owned(), attempt));
+        worker.status(id, "running", Some(attempt)).await.expect(200);
+        assert!(!lost(id, attempt).await, "it is its own");
+    };
+    // Cut off for the third time: there is no fourth claim that would have another number.
+    let failed = server.create(json!({})).await;
+    for attempt in 1..=3 {
+        run(&failed, attempt).await;
+        server.clock.advance(LEASE);
+        server.until_status(&failed, if attempt < 3 { "pending" } else { "failed" }).await;
+        assert!(lost(&failed, attempt).await, "{attempt}");
+    }
+    // Cancelled while it was cut off.
+    let stopped = server.create(json!({})).await;
+    run(&stopped, 1).await;
+    let cancel = format!("/api/sessions/{stopped}/cancel");
+    server.http.post(&cancel, server.api_key(), json!({})).await.expect(200);
+    assert!(!lost(&stopped, 1).await, "it is told to stop, which is another matter");
+    server.clock.advance(LEASE);
+    server.until_status(&stopped, "stopped").await;
+    assert!(lost(&stopped, 1).await);
+    // Reported by its worker, which has a while to end.
+    let done = server.create(json!({})).await;
+    run(&done, 1).await;
+    worker.status(&done, "completed", Some(1)).await.expect(200);
+    assert!(!lost(&done, 1).await, "it is winding up");
+    server.clock.advance(LEASE);
+    assert!(lost(&done, 1).await, "it hangs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn leases_end_without_renewal_and_three_losses_fail_the_session() {
     let server = Server::start().await;
     let worker = server.worker("m", 1).await;

@@ -99,7 +99,8 @@ pub struct HeartbeatResponse {
     /// out, so that it does not cost its neighbours.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
     pub pending_mutations: Vec<PendingMutation>,
-    /// What the beat listed, and what the host has no claim to any more: it was queued again, or given to another one.
+    /// What the beat listed, and what the host has no claim to any more: it was queued again, given to another one, or
+    /// has ended.
     /// *Extension.*
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
     pub lost_sessions: Vec<HeldSession>,

@@ -62,7 +62,7 @@ pub(super) async fn let_go(
     sqlx::query(
         "UPDATE sessions SET status = ?2, lease_losses = ?3, unaccepted = ?4, error = coalesce(?5, error),
                 requeue_reason = ?6, updated_at = max(?7, updated_at + 1), ended_at = ?8,
-                requeue_detail = ?9, holder = NULL, lease_until = NULL, accept_until = NULL, due_at = NULL
+                requeue_detail = ?9, released_attempt = attempt, holder = NULL, lease_until = NULL, accept_until = NULL, due_at = NULL
          WHERE seq = ?1",
     )
     .bind(held.seq)

@@ -113,7 +113,8 @@ async fn take_beat(
         if beat.resumed {
             released = release_unlisted(connection, worker, &listed, now).await?;
         }
-        lost = lost_of(connection, &row, &listed).await?;
+        // Longer than a lease nothing winds up.
+        lost = lost_of(connection, &row, (&listed, now - (lease_until - now))).await?;
     }
     let (pending, kills) = (pending(connection, &row).await?, kills(connection, worker).await?);
     let answer = BeatAnswer { pending, kills, lost };
@@ -190,23 +191,24 @@ async fn release_unlisted(
     Ok(released)
 }
 
-/// What is listed under a claim that has lapsed. A later claim has a higher number; until there is one the session is
-/// pending under the old number. One that has ended under its own number may just be winding up.
+/// What is listed under a claim that was taken away, whatever became of the session then, or that somebody reported as
+/// ended before `settled`. One that has ended since may just be winding up.
 async fn lost_of(
     connection: &mut SqliteConnection,
     worker: &SqliteRow,
-    listed: &str,
+    (listed, settled): (&str, i64),
 ) -> Result<Vec<HeldSession>, Error> {
     let at = place(worker)?;
     let rows = sqlx::query(
         "SELECT s.id, l.value ->> 'attempt' AS listed
          FROM json_each(?1) l JOIN sessions s ON s.id = l.value ->> 'sessionId'
          WHERE s.org_id = ?2 AND (?3 = '' OR s.project_id = ?3)
-               AND (s.attempt > listed OR (s.attempt = listed AND s.status = 'pending'))",
+               AND (s.released_attempt >= listed OR (s.attempt = listed AND s.ended_at <= ?4))",
     )
     .bind(listed)
     .bind(at.org)
     .bind(at.project)
+    .bind(settled)
     .fetch_all(connection)
     .await?;
     let read = |row: &SqliteRow| {
