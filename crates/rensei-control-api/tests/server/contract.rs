@@ -2,7 +2,7 @@
 //! the exact fields with their types, on a host with nothing to show and on one at work. The numbers of the rows are
 //! those of the matrix; rows without a number are this host's own.
 
-mod matrix;
+pub(crate) mod matrix;
 mod shape;
 mod shapes;
 mod work;
@@ -249,9 +249,12 @@ async fn listen(server: &Server) -> TcpStream {
 /// Compares what was heard until a workarea was given back.
 async fn heard(mut stream: TcpStream, contract: &mut Contract) {
     let mut seen = Vec::new();
-    while !String::from_utf8_lossy(&seen).contains("event: workarea.released\n") || !seen.ends_with(b"\n\n\r\n") {
-        assert_ne!(tokio::time::timeout(PATIENCE, stream.read_buf(&mut seen)).await.unwrap().unwrap(), 0);
-    }
+    let reading = async {
+        while !String::from_utf8_lossy(&seen).contains("event: workarea.released\n") || !seen.ends_with(b"\n\n\r\n") {
+            assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0);
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.expect("a workarea is given back");
     let text = String::from_utf8(seen).unwrap();
     let mut names = BTreeSet::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("data:")) {

@@ -1,5 +1,6 @@
 //! Who is refused.
 
+use super::contract::matrix::{MATRIX, OWN};
 use super::fixture::{CONFIG, PATIENCE, Reply, Server};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -63,6 +64,41 @@ async fn other_users_see_the_status_only() {
     assert_eq!(server.get("/api/daemon/status").await.json()["activeSessions"], 1, "nothing of it was done");
     let open = Server::with(&format!("{CONFIG}control: {{auth: open}}\n"), |builder| builder).await;
     assert_eq!(call_as_nobody(open.address, "POST /api/daemon/pause").await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_changes_nothing_whatever_the_route() {
+    let server = Server::start().await;
+    let mut tried = 0;
+    for (_, method, path) in MATRIX.iter().chain(OWN).filter(|(_, method, _)| *method != "GET") {
+        let request = format!("{method} {}", path.replace(['<', '>'], ""));
+        let Some(reply) = call_as_nobody(server.address, &request).await else {
+            eprintln!("SKIPPED: needs root and setpriv to be another user");
+            return;
+        };
+        assert_eq!((reply.status, reply.error().as_str()), (403, "this daemon belongs to another user"), "{request}");
+        tried += 1;
+    }
+    assert!(tried > 15, "only {tried} routes change anything");
+    assert_eq!(server.get("/api/daemon/status").await.json()["status"], "ready", "nothing of it was done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_never_ends_is_given_up() {
+    let server = Server::start().await;
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = "POST /api/daemon/drain HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    assert_eq!(server.get("/api/daemon/status").await.status, 200);
+    let mut answer = [0; 12];
+    let answered = tokio::time::timeout(PATIENCE, slow[0].read_exact(&mut answer)).await;
+    answered.expect("a body that never ends is given up").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    assert_eq!(server.get("/api/daemon/status").await.json()["status"], "ready", "nothing of it was done");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! The rows.
 
 /// Row, method and path, as clients of the predecessor call them. `<x>` is a variable.
-pub(super) const MATRIX: &[(u32, &str, &str)] = &[
+pub(crate) const MATRIX: &[(u32, &str, &str)] = &[
     (1, "GET", "/api/daemon/status"),
     (2, "GET", "/api/daemon/stats"),
     (3, "POST", "/api/daemon/pause"),
@@ -39,7 +39,7 @@ pub(super) const MATRIX: &[(u32, &str, &str)] = &[
 ];
 
 /// What this host serves beyond that.
-pub(super) const OWN: &[(u32, &str, &str)] = &[
+pub(crate) const OWN: &[(u32, &str, &str)] = &[
     (0, "POST", "/api/daemon/archives/prune"),
     (0, "GET", "/api/daemon/events"),
     (0, "GET", "/api/daemon/kit-settings"),

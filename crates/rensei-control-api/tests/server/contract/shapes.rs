@@ -98,7 +98,7 @@ pub(super) fn not_changed() -> Value {
 }
 
 pub(super) fn capabilities() -> Value {
-    json!({"provides": [{"kind": "=native|npm|python-pip|http|mcp-server|host-binary|workarea"}], "timestamp": "time"})
+    json!({"git*": "string", "provides": [{"kind": "=native|npm|python-pip|http|mcp-server|host-binary|workarea"}], "timestamp": "time"})
 }
 
 pub(super) fn handle() -> Value {
