@@ -21,14 +21,9 @@ enum What {
     /// Kits: listing 1000 of them, and detection in a tree of 20 000 files.
     Kits,
     /// From asking for a workarea to having it, against git on the same data.
-    Workarea {
-        /// A tenth of the files, fewer rounds.
-        #[arg(long)]
-        quick: bool,
-        /// Prints one JSON document instead of the table.
-        #[arg(long)]
-        json: bool,
-    },
+    Workarea(Options),
+    /// Archiving, restoring and comparing a tree of 20 000 files, against `cp`, `git diff` and plain hashing.
+    Archive(Options),
     /// The control API: requests per second next to a bare server, and a thousand readers of events.
     Control(Options),
 }
@@ -50,7 +45,8 @@ pub(crate) fn run(args: &Args) -> Result<(), TaskError> {
         What::Runtime(options) => daemon("runtime", options),
         What::Control(options) => daemon("control", options),
         What::Kits => kits(),
-        What::Workarea { quick, json } => workarea(quick, json),
+        What::Workarea(options) => workarea("bench-workarea", options),
+        What::Archive(options) => workarea("bench-archive", options),
     }
 }
 
@@ -86,8 +82,8 @@ fn kits() -> Result<(), TaskError> {
     shell::run(command)
 }
 
-fn workarea(quick: bool, json: bool) -> Result<(), TaskError> {
-    let name = "bench-workarea";
+/// A program that measures workareas in its own process.
+fn workarea(name: &str, Options { quick, json }: Options) -> Result<(), TaskError> {
     let build = ["cargo", "build", "--release", "-p", "xtask", "--features", "bench-workarea", "--bin", name];
     shell::run(shell::command(&build))?;
     let target = metadata::load()?.target_directory;
