@@ -66,6 +66,8 @@ fn tell(samples: &Samples, report: &mut Report) {
             None => compared,
         });
     }
+    let [fresh, worktree] = ["fresh", "worktree add, 2 workers"].map(measure::processor);
+    report.add(row("the same in processor time", &fresh, &worktree));
     report.add(row("return to the pool", "release", "reset --hard && clean -fdx"));
     report.add(row("32 acquires of 4 repositories, cold", "crowd, cold", "32 clones").goal(Goal::Times(1.0)));
     report.add(row("32 acquires of 4 repositories, warm", "crowd, warm", "32 clones").goal(Goal::Times(1.0)));
