@@ -15,7 +15,8 @@ use rensei_proto::SessionId;
 use std::collections::HashSet;
 use std::path::Path;
 
-/// The least that the scheduler gives, and with it the disk.
+/// The least that the scheduler gives, and with it the disk: Linux takes the I/O priority of a thread from this where nobody
+/// has set one.
 const LOWEST_PRIORITY: i32 = 19;
 
 impl WorkareaManager {

@@ -11,6 +11,7 @@ mod wire;
 use super::{Advertised, Answer, Failure, Fetch, Network, Push, Upstream, Verdict};
 use crate::WorkareaError;
 use crate::git::{GitEnvironment, readable};
+use crate::mirror::blocking;
 use git2::{ErrorClass, ErrorCode};
 use place::Place;
 use relay::Relay;
@@ -86,7 +87,8 @@ impl Library {
         work: impl FnOnce(&Route) -> Result<T, git2::Error> + Send + 'static,
     ) -> Result<T, Failure> {
         let shown = &upstream.repository.shown;
-        let (relay, url, local) = match Place::of(&upstream.repository)? {
+        let repository = upstream.repository.clone();
+        let (relay, url, local) = match blocking(move || Place::of(&repository)).await? {
             Place::Local(path) => (None, path.display().to_string(), Some(path)),
             Place::Http(url) => {
                 let relay = Relay::open(upstream, url, &self.git).await?;
@@ -96,18 +98,12 @@ impl Library {
         };
         let route = Route { url, local, abandoned: Arc::default() };
         let leash = Leash(Arc::clone(&route.abandoned));
-        let mut job = tokio::task::spawn_blocking(move || work(&route));
-        let Ok(ended) = tokio::time::timeout(self.git.time_limit, &mut job).await else {
+        let mut job = Box::pin(blocking(move || work(&route)));
+        let Ok(result) = tokio::time::timeout(self.git.time_limit, &mut job).await else {
             drop((leash, relay));
             // It still writes to what is going to be removed.
             let _ = tokio::time::timeout(GRACE, job).await;
             return Err(stopped(shown, self.git.time_limit));
-        };
-        let result = match ended.map_err(tokio::task::JoinError::try_into_panic) {
-            Ok(result) => result,
-            Err(Ok(panic)) => std::panic::resume_unwind(panic),
-            // The runtime is going down and will not poll us again.
-            Err(Err(_)) => std::future::pending().await,
         };
         // The relay knows best what is wrong with the remote.
         let trouble = relay.and_then(|relay| relay.trouble());

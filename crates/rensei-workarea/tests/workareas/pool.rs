@@ -2,11 +2,14 @@
 
 use crate::fixture::{Fixture, id, message};
 use rensei_proto::control::{EvictPoolRequest, PoolMemberStatus, WorkareaPoolMember};
-use rensei_workarea::{AcquireRequest, Checkout, CloneStrategy, PoolSettings, ReleaseMode, WorkareaManager};
+use rensei_workarea::{
+    AcquireRequest, Checkout, CloneStrategy, GitEnvironment, PoolSettings, ReleaseMode, WorkareaManager,
+};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 const BACK: ReleaseMode = ReleaseMode::ReturnToPool;
@@ -423,4 +426,39 @@ async fn a_workarea_that_was_made_ahead_is_warm() {
     let workarea = manager.acquire(&id("s1"), fixture.request("main")).await.unwrap();
     assert_eq!(workarea.acquire_path, "pool-warm");
     assert_eq!(fixture.git(Path::new(&workarea.path), &["status", "--porcelain"]), "");
+}
+
+/// Nice value in the `stat` of a process or thread.
+fn niceness(stat: &Path) -> i32 {
+    let text = std::fs::read_to_string(stat).unwrap();
+    text.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn making_ahead_gives_way_to_everything_else() {
+    let fixture = Fixture::new();
+    let [script, told, go] = ["git", "told", "go"].map(|name| fixture.dir.path().join(name));
+    assert!(Command::new("mkfifo").arg(&go).status().unwrap().success());
+    let (told_text, go_text) = (told.display(), go.display());
+    let says = format!("nice > '{told_text}.new'; mv '{told_text}.new' '{told_text}'; read line < '{go_text}'");
+    std::fs::write(&script, format!("#!/bin/sh\n{says}\nexec git \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let git = GitEnvironment { program: script.into(), ..fixture.env() };
+    let manager = WorkareaManager::new(&fixture.state(), git);
+    manager.configure(PoolSettings { warn_percent: 101, ..PoolSettings::default() });
+    manager.prewarm(vec![fixture.request("main")], 1);
+    let mut tick = tokio::time::interval(Duration::from_millis(2));
+    while !told.exists() {
+        tick.tick().await;
+    }
+    assert_eq!(std::fs::read_to_string(&told).unwrap().trim(), "19", "git");
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|entry| entry.unwrap().path());
+    let own = threads.filter(|path| std::fs::read_to_string(path.join("comm")).unwrap().starts_with("workarea-prewar"));
+    let nice: Vec<i32> = own.map(|path| niceness(&path.join("stat"))).collect();
+    assert!(!nice.is_empty() && nice.iter().all(|nice| *nice == 19), "who writes the files: {nice:?}");
+    assert!(niceness(Path::new("/proc/thread-self/stat")) < 19, "everybody else");
+    std::fs::write(&go, "go\n").unwrap();
+    while manager.pool_stats().ready_members == 0 {
+        tick.tick().await;
+    }
 }

@@ -151,7 +151,7 @@ impl Remote {
         let detail = format!("the server answers with {status}");
         match status.as_u16() {
             200 => {}
-            401 | 403 | 407 => return Err(WorkareaError::Denied { repository, detail }),
+            401 | 403 | 407 => return Err(WorkareaError::Denied { repository, detail: self.denial(detail) }),
             404 | 410 => return Err(WorkareaError::NotARepository { repository, detail }),
             429 | 500.. => return Err(WorkareaError::Unreachable { repository, detail }),
             _ => return Err(self.refused(&detail)),
@@ -172,6 +172,14 @@ impl Remote {
             response.headers_mut().insert(CONTENT_TYPE, kind);
         }
         Ok(response)
+    }
+
+    /// What to make of it: nobody is asked for credentials here.
+    fn denial(&self, detail: String) -> String {
+        if self.credentials.is_some() {
+            return detail;
+        }
+        format!("{detail}; without the git executable only credentials of the session and of the URL are shown")
     }
 
     fn below(&self, path: &str, query: Option<&str>) -> Url {
