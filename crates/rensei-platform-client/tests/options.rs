@@ -3,20 +3,10 @@
 
 use rensei_platform_client::{ClientError, ClientOptions, PlatformClient, Timeouts};
 use rensei_proto::Secret;
-use std::sync::Arc;
+use rensei_testkit::{AUTHORITY, tls_acceptor};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-const AUTHORITY: &[u8] = include_bytes!("tls/ca.pem");
-const CERTIFICATE: &[u8] = include_bytes!("tls/server.pem");
-/// Of a server on 127.0.0.1 that nobody trusts but these tests.
-const KEY: &[u8] = include_bytes!("tls/server.key");
 
 /// Answers one poll; the answer is the first line of the request.
 async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
@@ -26,14 +16,6 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
     }
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"work\":[]}").await.unwrap();
     String::from_utf8(head).unwrap().lines().next().unwrap().to_owned()
-}
-
-fn tls() -> TlsAcceptor {
-    let chain = vec![CertificateDer::from_pem_slice(CERTIFICATE).unwrap()];
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    let config = config.with_single_cert(chain, PrivateKeyDer::from_pem_slice(KEY).unwrap()).unwrap();
-    TlsAcceptor::from(Arc::new(config))
 }
 
 async fn poll(url: &str, options: &ClientOptions) -> Result<(), ClientError> {
@@ -46,8 +28,8 @@ async fn an_authority_of_the_caller_is_trusted_and_without_it_nobody() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
-        let refused = tls().accept(listener.accept().await.unwrap().0).await.is_err();
-        let stream = tls().accept(listener.accept().await.unwrap().0).await.unwrap();
+        let refused = tls_acceptor().accept(listener.accept().await.unwrap().0).await.is_err();
+        let stream = tls_acceptor().accept(listener.accept().await.unwrap().0).await.unwrap();
         (refused, answer(stream).await)
     });
     let error = poll(&url, &ClientOptions::default()).await.unwrap_err();

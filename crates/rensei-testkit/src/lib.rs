@@ -6,6 +6,7 @@
 //!   come from each session's environment ([`WorkItem::script`]).
 //! - `serve_git` (feature `git`): a repository behind real git and HTTP.
 //! - `Sigstore` (feature `sigstore`): a complete sigstore of our own, which signs whatever it is given.
+//! - `serve_tls` (feature `tls`): any server, behind TLS.
 //! - `SetClock` (feature `host`): clocks for that daemon that jump and sleep.
 //! - [`Capture`]: everything that was logged and every panic of this process.
 //!
@@ -43,6 +44,8 @@ mod host;
 mod platform;
 #[cfg(feature = "sigstore")]
 mod sigstore;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use capture::Capture;
 #[cfg(feature = "host")]
@@ -55,3 +58,5 @@ pub use host::{TempHost, TempState};
 pub use platform::{FakePlatform, PATIENCE, REGISTRATION_TOKEN, Recorded, TOKEN_MARK, WorkItem};
 #[cfg(feature = "sigstore")]
 pub use sigstore::{Signing, Sigstore};
+#[cfg(feature = "tls")]
+pub use tls::{AUTHORITY, serve_tls, tls_acceptor};

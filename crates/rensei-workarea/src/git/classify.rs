@@ -4,7 +4,7 @@ use super::{GitFailure, readable};
 use crate::{WorkareaError, WorkareaErrorKind as Kind};
 
 /// Words and what they stand for; the first match counts, so the more telling ones come first.
-const SIGNS: [(&str, Kind); 45] = [
+const SIGNS: [(&str, Kind); 46] = [
     ("No space left on device", Kind::DiskFull),
     ("Disk quota exceeded", Kind::DiskFull),
     ("dubious ownership", Kind::Denied),
@@ -36,6 +36,7 @@ const SIGNS: [(&str, Kind); 45] = [
     ("No route to host", Kind::Unreachable),
     ("Network is unreachable", Kind::Unreachable),
     ("SSL ", Kind::Unreachable),
+    ("certificate verification failed", Kind::Unreachable),
     ("TLS ", Kind::Unreachable),
     ("returned error: 429", Kind::Unreachable),
     ("returned error: 5", Kind::Unreachable),
@@ -137,6 +138,10 @@ mod tests {
                 Kind::Unreachable,
             ),
             ("fatal: unable to access 'http://127.0.0.1:1/': Failed to connect to 127.0.0.1 port 1", Kind::Unreachable),
+            (
+                "fatal: unable to access 'https://h/': server certificate verification failed. CAfile: none",
+                Kind::Unreachable,
+            ),
             ("fatal: could not read Username for 'https://github.com': terminal prompts disabled", Kind::Denied),
             ("git@github.com: Permission denied (publickey).", Kind::Denied),
             ("fatal: unable to access 'https://h/': The requested URL returned error: 403", Kind::Denied),

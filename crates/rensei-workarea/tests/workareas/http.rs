@@ -99,6 +99,27 @@ async fn who_may_come_in_and_who_may_not() {
 }
 
 #[tokio::test]
+async fn whom_the_environment_trusts_is_trusted_over_https_and_nobody_else() {
+    let fixture = Fixture::new();
+    let origin = rensei_testkit::serve_tls(real(&fixture).await).await;
+    let over_tls = || AcquireRequest { repository: format!("https://{origin}/open"), ..request(&origin, "", "") };
+    let error = fixture.manager().acquire(&id("s1"), over_tls()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unreachable, "{error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+    let authority = fixture.dir.path().join("authority.pem");
+    std::fs::write(&authority, rensei_testkit::AUTHORITY).unwrap();
+    let mut git = fixture.env();
+    git.env.insert("GIT_SSL_CAINFO".into(), authority.into());
+    let workarea = WorkareaManager::new(&fixture.state(), git.clone()).acquire(&id("s1"), over_tls()).await.unwrap();
+    let path = Path::new(&workarea.path);
+    std::fs::write(path.join("work"), "x").unwrap();
+    let checkout = Checkout::open(path, git).unwrap();
+    let commit = checkout.commit_all(&message("work")).unwrap().unwrap();
+    checkout.push(PushRequest::default()).await.unwrap();
+    assert_eq!(fixture.git(&fixture.remote(), &["rev-parse", "agent/s1"]), commit);
+}
+
+#[tokio::test]
 async fn pushes_over_http_overwrite_nothing_of_others() {
     let fixture = Fixture::new();
     let origin = real(&fixture).await;
