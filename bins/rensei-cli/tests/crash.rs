@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -243,10 +243,25 @@ impl World {
         Some(sessions.into_iter().map(|s| (s["sessionId"].as_str().unwrap().to_owned(), s)).collect())
     }
 
+    /// Workareas that somebody has, and those that are to be archived.
     fn worktrees(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.root().join("host/worktrees")).into_iter().flatten().flatten();
-        let entries = entries.filter(|entry| entry.file_name() != ".owned");
-        entries.map(|entry| entry.path()).collect()
+        let dirs = ["host/worktrees", "host/retained"].map(|dir| self.root().join(dir));
+        let entries = dirs.iter().flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten());
+        entries.filter(|entry| entry.file_name() != ".owned").map(|entry| entry.path()).collect()
+    }
+
+    /// Session and attempt of each archive.
+    fn archived(&self) -> Vec<(String, u64)> {
+        let entries = fs::read_dir(self.root().join("host/workareas")).into_iter().flatten().flatten();
+        let whole = entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+        whole
+            .map(|entry| {
+                let manifest: Value =
+                    serde_json::from_slice(&fs::read(entry.path().join("manifest.json")).unwrap()).unwrap();
+                assert!(entry.path().join("tree").is_dir(), "{manifest}");
+                (manifest["sessionId"].as_str().unwrap().to_owned(), manifest["attempt"].as_u64().unwrap())
+            })
+            .collect()
     }
 }
 
@@ -277,7 +292,11 @@ fn every_session_ends_exactly_once_whatever_is_killed() {
             session["sessionId"].as_str().unwrap().to_owned()
         })
         .collect();
-    until("the first agents", || world.pick(false, &mut random));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while world.pick(false, &mut random).is_none() {
+        assert!(Instant::now() < deadline, "no agent runs\n{}", world.logs());
+        std::thread::sleep(Duration::from_millis(20));
+    }
 
     let mut victims =
         vec![Victim::Agent, Victim::Worker, Victim::Daemon, Victim::Platform, Victim::Daemon, Victim::Platform];
@@ -313,6 +332,12 @@ fn every_session_ends_exactly_once_whatever_is_killed() {
         assert!(Instant::now() < deadline, "leaked: {:?}\n{}", world.worktrees(), world.logs());
         std::thread::sleep(Duration::from_millis(20));
     }
+    // What an attempt left is archived once.
+    let archived = world.archived();
+    let distinct: BTreeSet<_> = archived.iter().collect();
+    assert_eq!(distinct.len(), archived.len(), "{archived:?}\n{}", world.logs());
+    assert!(archived.iter().all(|(id, _)| ended.contains_key(id)));
+    println!("{} archived", archived.len());
     // What ended as completed is on the remote, once.
     let branches = git(&world.root().join("origin.git"), &["branch", "--list", "agent/*", "--format=%(refname:short)"]);
     for (id, session) in &ended {

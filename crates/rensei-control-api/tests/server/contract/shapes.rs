@@ -149,7 +149,7 @@ pub(super) fn record() -> Value {
     let mut shape = json!({"sessionId": "word", "state": "=starting|running|completed|failed|terminated", "pid": "int",
         "projectId": "string", "repository": "word", "ref": "string", "title": "string", "acceptedAt": "instant",
         "resources*": "object", "endedAt?": "instant",
-        "exitCode?": "int", "signal*": "int", "adopted": "bool", "reported": "bool", "outcome*": "object"});
+        "exitCode?": "int", "signal*": "int", "adopted": "bool", "notes*": ["word"], "reported": "bool", "outcome*": "object"});
     for text in texts {
         shape[format!("{text}*")] = json!("string");
     }
@@ -283,7 +283,7 @@ pub(super) fn workareas() -> Value {
     let active = with(
         both.clone(),
         json!({"kind": "=active", "acquiredAt?": "instant", "releasedAt*": "instant",
-        "ageSeconds*": "int"}),
+        "ageSeconds*": "int", "disposition*": "word"}),
     );
     let archived = with(
         both,
@@ -297,7 +297,8 @@ pub(super) fn workareas() -> Value {
 fn workarea(kind: &str, more: Value) -> Value {
     let both = json!({"id": "word", "kind": kind, "providerId": "string", "status": STATUS, "sessionId?": "word",
         "projectId?": "word", "ref?": "word", "repository?": "word", "cleanStateChecksum*": "word",
-        "mode*": "=exclusive|shared", "acquirePath*": "=pool-warm|pool-fresh|cold", "ownerSession*": "word"});
+        "mode*": "=exclusive|shared", "acquirePath*": "=pool-warm|pool-fresh|cold", "ownerSession*": "word",
+        "notes*": ["word"]});
     json!({"workarea": with(both, more)})
 }
 
