@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use rensei_daemon_core::{AcceptError, Daemon, DaemonHandle, Finished};
-use rensei_proto::SessionId;
 use rensei_proto::control::{DrainRequest, HostState, PostSession, SessionState, SessionView};
+use rensei_proto::{SessionId, SessionStatus};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -104,6 +104,68 @@ async fn ends_are_told_apart() {
     assert!(outcome.error.unwrap().contains("exit code 3"));
     let output = std::fs::read_to_string(host.handle.session_output(&id("ok")).unwrap()).unwrap();
     assert_eq!(output, "hello\n");
+    host.stop().await;
+}
+
+/// A worker that ends well when it is told to end, and says when it can be told.
+const POLITE: &str = "trap 'exit 0' TERM; echo up; while :; do sleep 0.02; done";
+
+impl Host {
+    async fn post_polite(&self, id: &str, extra: serde_json::Value) {
+        self.handle.post_session(post(id, POLITE, extra)).await.unwrap();
+        self.says(id, "up\n").await;
+    }
+
+    async fn says(&self, id: &str, text: &str) {
+        let output = self.handle.session_output(&self::id(id)).unwrap();
+        until(|| (std::fs::read_to_string(&output).ok()? == text).then_some(())).await;
+    }
+}
+
+/// State, status that the control plane hears, and why.
+fn end_of(view: SessionView) -> (SessionState, SessionStatus, String) {
+    let outcome = view.outcome.unwrap();
+    (view.state, outcome.status, format!("{}: {}", outcome.failure_mode.unwrap(), outcome.error.unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_was_ended_did_not_complete_however_politely_it_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    host.post_polite("asked", serde_json::json!({})).await;
+    host.post_polite("drained", serde_json::json!({})).await;
+    host.post_polite("slow", serde_json::json!({"maxDurationSeconds": 1})).await;
+    host.handle.stop_session(&id("asked"), Some("enough".to_owned())).unwrap();
+    let mut ends = vec![("asked", host.ended("asked").await), ("slow", host.ended("slow").await)];
+    host.handle.drain(DrainRequest { timeout_seconds: Some(1), keep_alive: true }).unwrap();
+    ends.push(("drained", host.ended("drained").await));
+    host.handle.wait_for_phase(|phase| matches!(phase, rensei_daemon_core::Phase::Paused)).await;
+    host.handle.resume().unwrap();
+    host.post_polite("with-daemon", serde_json::json!({})).await;
+    let handle = host.handle.clone();
+    assert_eq!(host.stop().await.forced, 2, "the drained one and the last one");
+    ends.push(("with-daemon", handle.session_view(&id("with-daemon")).unwrap()));
+    let expected = [
+        (SessionStatus::Stopped, "stopped: stopped by an operator: enough; worker ended with exit code 0"),
+        (SessionStatus::Failed, "timeout: ran longer than maxDurationSeconds (1); worker ended with exit code 0"),
+        (SessionStatus::Stopped, "stopped: stopped at the end of a drain; worker ended with exit code 0"),
+        (SessionStatus::Stopped, "stopped: stopped with the daemon; worker ended with exit code 0"),
+    ];
+    for ((id, view), (status, why)) in ends.into_iter().zip(expected) {
+        assert_eq!(end_of(view), (SessionState::Terminated, status, why.to_owned()), "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_had_finished_when_it_was_stopped_has_completed() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    let outcome = r#"{"version":1,"sessionId":"done","status":"completed","reported":true}"#;
+    let script = format!("printf '%s' '{outcome}' > $RENSEI_SESSION_DIR/outcome.json; {POLITE}");
+    host.post("done", &script).await.unwrap();
+    host.says("done", "up\n").await;
+    host.handle.stop_session(&id("done"), None).unwrap();
+    assert_eq!(host.ended("done").await.state, SessionState::Completed);
     host.stop().await;
 }
 
@@ -226,7 +288,7 @@ async fn time_limit_ends_a_session_as_failed() {
     let ended = host.ended("slow").await;
     assert_eq!(ended.state, SessionState::Terminated);
     let outcome = ended.outcome.unwrap();
-    assert_eq!(outcome.status, rensei_proto::SessionStatus::Failed);
+    assert_eq!(outcome.status, SessionStatus::Failed);
     assert!(outcome.error.unwrap().contains("maxDurationSeconds"));
     host.stop().await;
 }
@@ -298,7 +360,7 @@ fn survivors_of_a_crash_are_adopted_and_the_dead_are_buried() {
         let survivor = host.handle.session_view(&id("survivor")).unwrap();
         assert!(survivor.adopted && survivor.state == SessionState::Running, "{survivor:?}");
         let buried = host.ended("victim").await;
-        assert_eq!(buried.outcome.unwrap().status, rensei_proto::SessionStatus::Failed);
+        assert_eq!(buried.outcome.unwrap().status, SessionStatus::Failed);
         until(|| marked("victim").is_empty().then_some(())).await;
         std::fs::write(&go, "").unwrap();
         assert!(host.ended("survivor").await.reason.unwrap().contains("exit code is not known"));
@@ -333,7 +395,7 @@ fn a_stranger_survives(change: fn(&mut serde_json::Value)) {
     runtime.block_on(async {
         let host = start(dir.path()).await;
         let ended = host.ended("old").await;
-        assert_eq!(ended.outcome.unwrap().status, rensei_proto::SessionStatus::Failed);
+        assert_eq!(ended.outcome.unwrap().status, SessionStatus::Failed);
         host.stop().await;
     });
     assert!(stranger.try_wait().unwrap().is_none(), "the stranger was not signalled");

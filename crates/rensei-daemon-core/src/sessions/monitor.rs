@@ -85,7 +85,12 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// State on the wire: an end that somebody asked for is `terminated`, unless the worker succeeded first.
+    /// Whether the worker ended by itself, and well. One that was told to end and obeys says 0, too.
+    pub(super) fn success(&self) -> bool {
+        self.cause.is_none() && self.end.is_some_and(End::success)
+    }
+
+    /// State on the wire: an end that somebody asked for is `terminated`, unless the worker says that it succeeded first.
     fn state(&self, status: SessionStatus) -> SessionState {
         match (&self.cause, status) {
             (_, SessionStatus::Completed) => SessionState::Completed,
@@ -244,7 +249,7 @@ pub(super) async fn kill_marked(sessions: &Sessions, id: &SessionId) {
 pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
     let directory = sessions.directory(id);
     let left = record::read_outcome(&directory, id);
-    let tail = if left.is_none() && !ended.end.is_some_and(End::success) { tail(sessions, id) } else { Vec::new() };
+    let tail = if left.is_none() && !ended.success() { tail(sessions, id) } else { Vec::new() };
     let ended_view = sessions.with_table(|table| {
         let entry = table.entry_mut(id)?;
         let origin = entry.origin.clone();

@@ -136,7 +136,7 @@ fn request(worker_id: &str, attempt: Option<u64>, outcome: &Outcome) -> StatusRe
 pub(super) fn derived_outcome(entry: &Entry, ended: &Ended, output_tail: Vec<String>) -> Outcome {
     let now = jiff::Timestamp::now().as_millisecond();
     let notice = ended.cause.as_ref().map(StopCause::notice);
-    let completed = ended.end.is_some_and(End::success);
+    let completed = ended.success();
     let status = match &notice {
         _ if completed => SessionStatus::Completed,
         Some(notice) => notice.status,
