@@ -239,6 +239,11 @@ impl WorkareaError {
             Self::NeedsGit { .. } => {
                 Some("use an https URL, or install git and put it on the PATH of the daemon".to_owned())
             }
+            Self::Git { detail, .. } if detail.contains(".lock'") => Some(
+                "another git left that file, or still runs: when none does, delete the file, and see that the user of the \
+                 daemon may"
+                    .to_owned(),
+            ),
             Self::InvalidName { .. } | Self::Git { .. } | Self::Io { .. } => None,
         }
     }

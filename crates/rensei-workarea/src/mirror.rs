@@ -4,7 +4,7 @@ mod gate;
 mod lock;
 mod resolve;
 
-pub(crate) use lock::MirrorLock;
+pub(crate) use lock::{MirrorLock, remove_stale_locks};
 pub(crate) use resolve::{Start, is_full_id};
 
 use crate::git::GitEnvironment;

@@ -2,6 +2,7 @@
 
 use super::{GitFailure, readable};
 use crate::{WorkareaError, WorkareaErrorKind as Kind};
+use rensei_process::End;
 
 /// Words and what they stand for; the first match counts, so the more telling ones come first.
 const SIGNS: [(&str, Kind); 46] = [
@@ -87,7 +88,8 @@ pub(crate) fn classify(operation: &str, repository: &str, failure: &GitFailure) 
         GitFailure::Exit { stderr, .. } => stderr,
     };
     let text = String::from_utf8_lossy(stderr);
-    let detail = match readable(stderr) {
+    // Git says a lot after it, so that the name would be cut off.
+    let detail = match lock_in(&text).map_or_else(|| readable(stderr), |locked| readable(locked.as_bytes())) {
         said if said.is_empty() => failure.to_string(),
         said => said,
     };
@@ -100,7 +102,29 @@ pub(crate) fn classify(operation: &str, repository: &str, failure: &GitFailure) 
     }
 }
 
+/// What git says of a lock that it could not get.
+fn lock_in(stderr: &str) -> Option<&str> {
+    stderr
+        .lines()
+        .find_map(|line| Some(&line[line.find("Unable to create '")?..]))
+        .filter(|said| said.contains(".lock'"))
+}
+
 impl GitFailure {
+    /// Whether a lock was in the way.
+    pub(crate) fn met_lock(&self) -> bool {
+        matches!(self, Self::Exit { stderr, .. } if lock_in(&String::from_utf8_lossy(stderr)).is_some())
+    }
+
+    /// Whether there may be locks that nobody is going to remove: a git that is killed cannot.
+    pub(crate) fn may_leave_locks(&self) -> bool {
+        match self {
+            Self::Start(_) => false,
+            Self::TimedOut(_) | Self::Exit { end: End::Signaled(_), .. } => true,
+            Self::Exit { end: End::Exited(_), .. } => self.met_lock(),
+        }
+    }
+
     /// Whether the local repository may be damaged.
     pub(crate) fn is_damage(&self, git_dir: &str) -> bool {
         let Self::Exit { stderr, .. } = self else { return false };
@@ -113,7 +137,6 @@ impl GitFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rensei_process::End;
 
     fn kind(stderr: &str) -> Kind {
         let failure =
@@ -152,5 +175,20 @@ mod tests {
         ] {
             assert_eq!(kind(stderr), expected, "{stderr}");
         }
+    }
+
+    #[test]
+    fn a_lock_is_named_with_what_to_do() {
+        let stderr = "error: cannot lock ref 'refs/heads/x': Unable to create '/m/refs/heads/x.lock': File exists.\n\n\
+                      Another git process seems to be running in this repository, e.g.\nan editor opened by 'git commit'. \
+                      Please make sure all processes\nare terminated then try again. If it still fails, a git process\n\
+                      may have crashed in this repository earlier:\nremove the file manually to continue.\n";
+        let failure = |end| GitFailure::Exit { end, stdout: Vec::new(), stderr: stderr.as_bytes().to_vec() };
+        let error = classify("fetch", "r", &failure(End::Exited(1)));
+        assert!(error.to_string().ends_with("Unable to create '/m/refs/heads/x.lock': File exists."), "{error}");
+        assert!(error.hint().unwrap().contains("delete"), "{error:?}");
+        assert!(failure(End::Exited(1)).met_lock() && failure(End::Exited(1)).may_leave_locks());
+        let other = |end| GitFailure::Exit { end, stdout: Vec::new(), stderr: b"fatal: no".to_vec() };
+        assert!(other(End::Signaled(9)).may_leave_locks() && !other(End::Exited(1)).may_leave_locks());
     }
 }

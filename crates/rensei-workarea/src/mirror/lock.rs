@@ -102,8 +102,8 @@ fn open(path: &Path) -> io::Result<File> {
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_follow).open(path)
 }
 
-/// Removes git's own lock files from a mirror that nobody changes.
-fn remove_stale_locks(mirror: &Path) {
+/// Removes git's own lock files from a mirror that nobody else changes.
+pub(crate) fn remove_stale_locks(mirror: &Path) {
     let mut pending: Vec<PathBuf> = vec![mirror.to_owned()];
     while let Some(dir) = pending.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {

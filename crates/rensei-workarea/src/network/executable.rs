@@ -2,6 +2,7 @@
 
 use super::{Advertised, Answer, Failure, Fetch, Network, Push, Upstream, Verdict};
 use crate::git::{GitCall, GitEnvironment, GitFailure, REMOTE, classify, readable};
+use crate::mirror::{blocking, remove_stale_locks};
 use git2::Oid;
 use std::path::Path;
 
@@ -33,6 +34,20 @@ impl Executable {
     fn call<'a>(&'a self, upstream: &'a Upstream, git_dir: &'a Path) -> GitCall<'a> {
         GitCall { git: &self.git, hints: &upstream.hints, git_dir, url: &upstream.repository.url }
     }
+
+    /// Leaves none of git's locks behind. When it does not end well, the note of it stays: whoever comes next looks, too.
+    async fn fetch_once(&self, from: &Upstream, fetch: &Fetch, args: &[&str]) -> Result<(), GitFailure> {
+        let result = self.call(from, &fetch.git_dir).run(args, |process| fetch.lock.note(process)).await;
+        match &result {
+            Ok(_) => fetch.lock.clear(),
+            Err(failure) if failure.may_leave_locks() => {
+                let git_dir = fetch.git_dir.clone();
+                blocking(move || remove_stale_locks(&git_dir)).await;
+            }
+            Err(_) => {}
+        }
+        result.map(drop)
+    }
 }
 
 impl Network for Executable {
@@ -40,9 +55,12 @@ impl Network for Executable {
         Box::pin(async move {
             let refspecs = fetch.refspecs.iter().map(String::as_str);
             let args: Vec<&str> = FETCH.into_iter().chain([REMOTE]).chain(refspecs).collect();
-            let result = self.call(from, &fetch.git_dir).run(&args, |process| fetch.lock.note(process)).await;
-            fetch.lock.clear();
-            result.map(drop).map_err(|failure| failed(fetch.operation, from, &failure, Some(&fetch.git_dir)))
+            let mut result = self.fetch_once(from, &fetch, &args).await;
+            if result.as_ref().is_err_and(GitFailure::met_lock) {
+                // Left by somebody who is no more, as nobody else may change the repository now. It is gone.
+                result = self.fetch_once(from, &fetch, &args).await;
+            }
+            result.map_err(|failure| failed(fetch.operation, from, &failure, Some(&fetch.git_dir)))
         })
     }
 

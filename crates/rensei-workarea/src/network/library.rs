@@ -11,7 +11,7 @@ mod wire;
 use super::{Advertised, Answer, Failure, Fetch, Network, Push, Upstream, Verdict};
 use crate::WorkareaError;
 use crate::git::{GitEnvironment, readable};
-use crate::mirror::blocking;
+use crate::mirror::{blocking, remove_stale_locks};
 use git2::{ErrorClass, ErrorCode};
 use place::Place;
 use relay::Relay;
@@ -54,8 +54,16 @@ impl Network for Library {
         let git = self.git.clone();
         Box::pin(self.call(fetch.operation, from, move |route| {
             fetch.lock.note_own_work();
-            let fetched = wire::fetch(route, &fetch, &git);
-            fetch.lock.clear();
+            let mut fetched = wire::fetch(route, &fetch, &git);
+            if fetched.as_ref().is_err_and(|error| error.code() == ErrorCode::Locked) {
+                // Left by somebody who is no more, as nobody else may change the repository now.
+                remove_stale_locks(&fetch.git_dir);
+                fetched = wire::fetch(route, &fetch, &git);
+            }
+            // Otherwise whoever comes next looks after locks.
+            if fetched.is_ok() {
+                fetch.lock.clear();
+            }
             fetched
         }))
     }

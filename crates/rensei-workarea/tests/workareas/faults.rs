@@ -144,3 +144,28 @@ async fn a_checkout_survives_the_loss_of_nothing_but_itself() {
     std::fs::remove_dir_all(&path).unwrap();
     assert!(Checkout::open(&path, fixture.env()).is_err());
 }
+
+#[tokio::test]
+async fn locks_that_a_killed_git_left_are_in_nobodys_way() {
+    let fixture = Fixture::new();
+    fixture.acquire("s1", "main").await.unwrap();
+    // Its holder is gone and nobody noted which git it was.
+    std::fs::write(fixture.mirror().join("refs/heads/main.lock"), "").unwrap();
+    let second = fixture.commit("a", "a", "second");
+    assert_eq!(fixture.acquire("s2", "main").await.unwrap().commit, second);
+    if crate::PROGRAM != "git" {
+        return;
+    }
+    // Killed while it has a reference locked.
+    let script = fixture.dir.path().join("doomed");
+    let text = "#!/bin/sh\ncase \" $* \" in *' fetch '*) : > \"$PWD/refs/heads/main.lock\"; kill -9 $$;; esac\nexec git \"$@\"\n";
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let third = fixture.commit("a", "b", "third");
+    let doomed = GitEnvironment { program: script.into(), ..fixture.env() };
+    let doomed = WorkareaManager::new(&fixture.state(), doomed);
+    let error = doomed.acquire(&id("s3"), fixture.request("main")).await.unwrap_err();
+    assert!(error.to_string().contains("signal 9"), "{error}");
+    assert!(!fixture.mirror().join("refs/heads/main.lock").exists());
+    assert_eq!(fixture.acquire("s3", "main").await.unwrap().commit, third);
+}
