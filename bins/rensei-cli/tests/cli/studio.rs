@@ -217,11 +217,11 @@ const MASKS: &[(&str, &str)] = &[
     (r"\[daemon\] state -> (draining|stopping)\n", ""),
     ("REPO +TOOLCHAIN", "REPO  TOOLCHAIN"),
     ("AGE +PROJECT", "AGE    PROJECT"),
-    ("START +CHOSEN", "START  CHOSEN"),
     (r"\b[0-9a-f]{40}\b", "[commit]"),
     (r"\b(rsp|rsk)_live_[A-Za-z0-9_-]+", "[token]"),
     // Scores depend on how long things took.
     (r"\b\d\.\d{3}\b", "[score]"),
+    (r"(  local .*  -  +)[0-9.]+ +", "$1[n]  "),
     (r"\b1[6-9]\d{11}\b", "[ms]"),
     (r"git version [0-9.]+", "git version [n]"),
     // How full this machine's disk is decides on a line, its fix and the summary.

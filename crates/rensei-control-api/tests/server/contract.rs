@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use shape::Contract;
 use shapes::{action, refused, refused_with};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use work::AtWork;
@@ -75,7 +76,6 @@ fn changing() -> Vec<(&'static str, &'static str, u16, Value)> {
         ("/api/daemon/pause", "not even JSON", 200, action()),
         ("/api/daemon/sessions", r#"{"sessionId":"late","repository":"app"}"#, 503, refused()),
         ("/api/daemon/resume", "", 200, json!({"ok": "=true", "message": "=resumed"})),
-        ("/api/daemon/update", "", 501, refused()),
         ("/api/daemon/capacity", r#"{"key":"capacity.maxConcurrentSessions","value":"6"}"#, 200, shapes::changed()),
         ("/api/daemon/capacity", r#"{"key":"capacity.poolMaxDiskGb","value":"50"}"#, 200, shapes::changed()),
         ("/api/daemon/capacity", r#"{"key":"capacity.maxConcurrentSessions","value":4}"#, 400, shapes::not_changed()),
@@ -145,6 +145,7 @@ async fn every_row_of_the_matrix_on_a_host_with_nothing_to_show() {
     let mut contract = Contract::default();
     read_all(&server, &mut contract).await;
     change_all(&server, &mut contract).await;
+    contract.check("row 7", &server.post("/api/daemon/update", "").await, 501, &refused());
     contract.holds();
     // Lists are never null, nor left out.
     for (path, lists) in [
@@ -225,10 +226,19 @@ async fn every_row_of_the_matrix_on_a_host_at_work() {
             json!({"ok": "=true", "message": "=drain initiated (timeout 1m30s)"}),
         ),
         ("/api/daemon/resume", "", 200, action()),
-        ("/api/daemon/stop", "", 200, json!({"ok": "=true", "message": "=stopping"})),
+        ("/api/daemon/update", "", 200, json!({"ok": "=true", "message": "=update initiated"})),
     ] {
         contract.check(&format!("POST {path}"), &server.post(path, body).await, status, &shape);
     }
+    let updated = async {
+        while server.get("/api/daemon/status").await.json()["update"]["outcome"] != "no-op" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, updated).await.expect("an update that finds nothing ends");
+    contract.check("GET /api/daemon/status", &server.get("/api/daemon/status").await, 200, &shapes::status());
+    let stopped = server.post("/api/daemon/stop", "").await;
+    contract.check("row 5", &stopped, 200, &json!({"ok": "=true", "message": "=stopping"}));
     heard(events, &mut contract).await;
     contract.holds_in_full();
 }

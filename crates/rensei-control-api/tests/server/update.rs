@@ -9,7 +9,7 @@ use std::net::TcpListener;
 
 /// What there is to find.
 #[derive(Debug, Clone, Copy)]
-enum Updater {
+pub(crate) enum Updater {
     Nothing,
     Unsigned,
     Newer,

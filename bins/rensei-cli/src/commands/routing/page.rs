@@ -18,48 +18,52 @@ fn tone(score: f64) -> Tone {
 
 /// `routing show`.
 pub(super) fn config(output: &Output, config: &RoutingConfig) -> String {
-    let latency = config.sandbox_providers.iter().map(|row| row.recent_latency_ms);
-    let sandboxes = config.sandbox_providers.iter().zip(latency).map(|(row, latency)| -> [Value; 5] {
-        let latency = latency.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms"));
-        let [id, score, ends, chosen] =
-            provider(&row.provider_id, row.recent_score, (row.alpha, row.beta), row.selection_count);
-        [id, score, ends, latency.into(), chosen]
+    let sandboxes = config.sandbox_providers.iter().map(|row| -> [Value; 7] {
+        let [cost, latency] = [row.recent_cost_cents, row.recent_latency_ms].map(number);
+        let [id, alpha, beta, score] = provider(&row.provider_id, (row.alpha, row.beta), row.recent_score);
+        [id, alpha, beta, score, cost, latency, row.selection_count.to_string().into()]
     });
-    let runtimes = config
-        .llm_providers
-        .iter()
-        .map(|row| provider(&row.provider_id, row.recent_score, (row.alpha, row.beta), row.selection_count));
-    let decisions = config.recent_decisions.iter().rev().map(|decision| -> [Value; 5] {
+    let runtimes = config.llm_providers.iter().map(|row| -> [Value; 6] {
+        let model = row.model.as_deref().map_or_else(|| "-".into(), |model| clean(model).into());
+        let [id, alpha, beta, score] = provider(&row.provider_id, (row.alpha, row.beta), row.recent_score);
+        [id, model, alpha, beta, score, row.selection_count.to_string().into()]
+    });
+    let decisions = config.recent_decisions.iter().rev().map(|decision| -> [Value; 6] {
         [
             decision.session_id.as_str().into(),
+            clean(&decision.decided_at).into(),
             clean(&decision.chosen_sandbox).into(),
             clean(&decision.chosen_llm).into(),
             Value::toned(tone(decision.score), format!("{:.3}", decision.score)),
-            clean(&decision.decided_at).into(),
+            number(decision.estimated_cost_cents),
         ]
     });
-    let sections = [
-        ("Sandboxes", table(output, ["ID", "SCORE", "GOOD/BAD", "START", "CHOSEN"], &["START"], sandboxes)),
-        ("Agent runtimes", table(output, ["ID", "SCORE", "GOOD/BAD", "CHOSEN"], &[], runtimes)),
-        (
-            "Last decisions",
-            table(output, ["SESSION", "SANDBOX", "RUNTIME", "SCORE", "DECIDED"], &["SANDBOX", "DECIDED"], decisions),
-        ),
-    ];
+    let headings = ["PROVIDER", "ALPHA", "BETA", "SCORE", "COST(¢)", "LATENCY(ms)", "CHOSEN"];
+    let sandboxes = table(output, headings, &["COST(¢)", "LATENCY(ms)", "BETA", "ALPHA"], sandboxes);
+    let headings = ["PROVIDER", "MODEL", "ALPHA", "BETA", "SCORE", "CHOSEN"];
+    let runtimes = table(output, headings, &["MODEL", "BETA", "ALPHA"], runtimes);
+    let headings = ["SESSION", "DECIDED", "SANDBOX", "LLM", "SCORE", "COST(¢)"];
+    let decisions = table(output, headings, &["COST(¢)", "SANDBOX", "DECIDED"], decisions);
+    let sections = [("Sandboxes", sandboxes), ("Agent runtimes", runtimes), ("Last decisions", decisions)];
     let empty =
         [config.sandbox_providers.is_empty(), config.llm_providers.is_empty(), config.recent_decisions.is_empty()];
     let sections = sections.into_iter().zip(empty).map(|((heading, table), empty)| {
         let body = if empty { "  none".to_owned() } else { indented(&table) };
         format!("{}\n{body}", output.heading(heading))
     });
-    sections.collect::<Vec<_>>().join("\n\n")
+    let weights = config.weights;
+    let weights = format!("  cost {:.0} %, latency {:.0} %", weights.cost * 100.0, weights.latency * 100.0);
+    let weights = format!("{}\n{weights}", output.heading("Weights"));
+    [weights].into_iter().chain(sections).collect::<Vec<_>>().join("\n\n")
 }
 
-fn provider(id: &str, score: Option<f64>, (alpha, beta): (f64, f64), chosen: usize) -> [Value; 4] {
+fn number(value: Option<f64>) -> Value {
+    value.map_or_else(|| "-".into(), |value| format!("{value:.1}").into())
+}
+
+fn provider(id: &str, (alpha, beta): (f64, f64), score: Option<f64>) -> [Value; 4] {
     let score = score.map_or_else(|| "-".into(), |score| Value::toned(tone(score), format!("{score:.3}")));
-    // The prior is one of each.
-    let ends = format!("{:.0}/{:.0}", (alpha - 1.0).max(0.0), (beta - 1.0).max(0.0));
-    [clean(id).into(), score, ends.into(), chosen.to_string().into()]
+    [clean(id).into(), format!("{alpha:.2}").into(), format!("{beta:.2}").into(), score]
 }
 
 fn indented(table: &str) -> String {
@@ -141,10 +145,13 @@ pub(super) mod tests {
     #[test]
     fn the_record_as_a_page() {
         let page = config(&output(), &sample_config());
-        let expected = "Sandboxes\n  ID     SCORE  GOOD/BAD  START   CHOSEN\n  local  0.666  3/1       1.8 ms  1\n\n\
-            Agent runtimes\n  ID      SCORE  GOOD/BAD  CHOSEN\n  claude  -      0/0       0\n  shell   0.667  3/1       1\n\n\
-            Last decisions\n  SESSION  SANDBOX  RUNTIME  SCORE  DECIDED\n  \
-            s1       local    shell    0.444  2026-06-02T13:59:00.000Z";
+        let expected = "Weights\n  cost 70 %, latency 30 %\n\n\
+            Sandboxes\n  PROVIDER  ALPHA  BETA  SCORE  COST(¢)  LATENCY(ms)  CHOSEN\n  \
+            local     4.00   2.00  0.666  -        1.8          1\n\n\
+            Agent runtimes\n  PROVIDER  MODEL  ALPHA  BETA  SCORE  CHOSEN\n  \
+            claude    -      1.00   1.00  -      0\n  shell     -      4.00   2.00  0.667  1\n\n\
+            Last decisions\n  SESSION  DECIDED                   SANDBOX  LLM    SCORE  COST(¢)\n  \
+            s1       2026-06-02T13:59:00.000Z  local    shell  0.444  -";
         assert_eq!(page, expected);
         let empty = RoutingConfig { llm_providers: Vec::new(), recent_decisions: Vec::new(), ..sample_config() };
         assert!(config(&output(), &empty).ends_with("Agent runtimes\n  none\n\nLast decisions\n  none"));

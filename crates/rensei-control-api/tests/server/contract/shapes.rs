@@ -43,7 +43,7 @@ fn condition() -> Value {
 pub(super) fn status() -> Value {
     let seed = json!({"status": "=ready|draining|paused|stopped|updating", "version": "word", "machineId": "string",
         "pid": "int", "uptimeSeconds": "int", "activeSessions": "int", "maxSessions": "int", "projectsAllowed": "int",
-        "timestamp": "time", "update*": update()});
+        "timestamp": "time", "update?": update()});
     with(seed, condition())
 }
 

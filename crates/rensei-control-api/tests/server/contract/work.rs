@@ -2,6 +2,7 @@
 
 use crate::fixture::{PATIENCE, Reply, Server};
 use crate::routing::Registry;
+use crate::update::Updater;
 use rensei_testkit::{Answer, Call, FakePlatform, REGISTRATION_TOKEN, Signing, Sigstore};
 use serde_json::json;
 use std::path::Path;
@@ -55,7 +56,10 @@ impl AtWork {
             platform.url()
         );
         platform.enqueue_raw(polled().to_string());
-        let server = Server::with(&config, |builder| builder.provider_registry(Registry)).await;
+        let server = Server::with(&config, |builder| {
+            builder.provider_registry(Registry).update_hook(PATIENCE, Updater::Nothing)
+        })
+        .await;
         platform.until_count(Call::Heartbeat, 2).await;
         let first_heartbeat = server.get("/api/daemon/heartbeat").await;
         platform.heal();
