@@ -132,6 +132,8 @@ fn config_edits_are_refused_when_the_result_would_be_wrong() {
         ("other: |\n  text", set("kind", "x"), "something else"),
         // One place, two meanings: changing one would change the other.
         ("x: &m {id: m}\nmachine: *m\n", set("machine.id", "n"), "alias"),
+        // The comment is outside of the entry, as far as the text tells.
+        ("projects:\n- # why\n  id: a\n  repository: r\n", remove("a"), "a comment would be lost"),
     ];
     for (text, edit, expected) in cases {
         match edited(text, &edit) {
@@ -316,8 +318,9 @@ proptest! {
                     let about_the_value = matches!(error, EditError::Invalid { .. } | EditError::UnknownKey { .. });
                     prop_assert!(about_the_value, "{error:?}");
                 }
-                Ok(None) => {}
+                Ok(None) => prop_assert!(says_already(&old, &edit), "{edit:?} was not made\n{text}"),
                 Ok(Some(new)) => {
+                    prop_assert!(load::parse(Path::new("x"), new, &env, &defaults()).is_ok(), "{edit:?}\n{new}");
                     prop_assert_eq!(unknown(new), unknown(&text));
                     let expected = expected_values(old, &edit);
                     prop_assert!(same(&values(new, Path::new("x")).unwrap(), &expected), "{edit:?}\n{text}\n{new}");
@@ -331,6 +334,23 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+fn defaults() -> Defaults {
+    Defaults { hostname: String::new(), cpus: 1 }
+}
+
+/// Whether there is nothing to change.
+fn says_already(old: &Value, edit: &Edit) -> bool {
+    let has = |wanted: &str| {
+        let projects = old.get("projects").and_then(Value::as_sequence);
+        projects.is_some_and(|projects| projects.iter().any(|project| project.get("id") == Some(&Value::from(wanted))))
+    };
+    match edit {
+        Edit::AddProject(project) => has(&project.id),
+        Edit::RemoveProject { id } => !has(id),
+        Edit::Set { .. } => same(old, &expected_values(old.clone(), edit)),
     }
 }
 

@@ -124,6 +124,7 @@ impl World {
         })
         .await;
         drop(answered);
+        prop_assert!(self.owed.len() <= MAX_MUTATIONS, "what one answer leads to fits into one beat");
         if let Some(id) = dying {
             *self.died_over.entry(id).or_default() += 1;
         }
