@@ -13,6 +13,7 @@ mod child_file;
 mod end;
 mod group;
 mod identity;
+mod occupants;
 #[cfg_attr(not(target_os = "linux"), path = "os_portable.rs")]
 #[cfg_attr(target_os = "linux", path = "os_linux.rs")]
 mod os;
@@ -23,5 +24,6 @@ pub use child_file::{append_child_file, open_child_file};
 pub use end::End;
 pub use group::{ProcessGroup, Signal, StopOutcome};
 pub use identity::ProcessIdentity;
+pub use occupants::{Eviction, evict_occupants};
 pub use os::{env_values, find_by_env, kill_by_env, kill_marked, leads_its_group, lineage, socket_holders};
 pub use spawn::{GroupChild, SpawnSpec, find_program, spawn_group};

@@ -1,5 +1,8 @@
 //! What `/proc` and pidfds tell about processes.
 
+#[path = "os_linux/presence.rs"]
+mod presence;
+
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeMap;
@@ -10,6 +13,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+pub(crate) use presence::{Presence, presences};
 
 /// Longest environment that is searched. The kernel allows little more.
 const MAX_ENVIRON: u64 = 8 << 20;
@@ -132,16 +137,16 @@ pub fn kill_marked(pids: &[u32], name: &str, value: &str) {
         let Ok(pinned) = open(pid) else { return };
         if has_entry(pid, wanted.as_bytes()) {
             // It may have ended meanwhile, which is what was wanted.
-            let _gone = send_kill(pid, pinned.as_ref());
+            let _gone = send(pid, pinned.as_ref(), Signal::KILL);
         }
     };
     pids.iter().for_each(|pid| kill(*pid));
 }
 
-fn send_kill(pid: u32, pinned: Option<&OwnedFd>) -> Result<(), Errno> {
+fn send(pid: u32, pinned: Option<&OwnedFd>, signal: Signal) -> Result<(), Errno> {
     match (pinned, i32::try_from(pid).ok().and_then(Pid::from_raw)) {
-        (Some(pinned), _) => pidfd_send_signal(pinned, Signal::KILL),
-        (None, Some(pid)) => kill_process(pid, Signal::KILL),
+        (Some(pinned), _) => pidfd_send_signal(pinned, signal),
+        (None, Some(pid)) => kill_process(pid, signal),
         (None, None) => Err(Errno::SRCH),
     }
 }
@@ -176,6 +181,15 @@ pub fn socket_holders(inode: u64) -> Vec<u32> {
 pub fn lineage(pid: u32) -> Vec<u32> {
     let parent = |pid: &u32| Stat::of(*pid).ok().map(|stat| stat.parent).filter(|parent| *parent > 1);
     std::iter::successors(Some(pid), parent).take(64).collect()
+}
+
+/// Sends a signal to this very process, if it still runs.
+pub(crate) fn signal(process: &crate::ProcessIdentity, signal: Signal) {
+    let Ok(pinned) = open(process.pid) else { return };
+    if process.is_alive() {
+        // It may have ended meanwhile, or be another user's by now.
+        let _gone = send(process.pid, pinned.as_ref(), signal);
+    }
 }
 
 fn owner(pid: u32) -> Option<u32> {
@@ -290,10 +304,10 @@ mod tests {
         for pinned in [true, false] {
             let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
             let descriptor = if pinned { open(child.id()).unwrap() } else { None };
-            send_kill(child.id(), descriptor.as_ref()).unwrap();
+            send(child.id(), descriptor.as_ref(), Signal::KILL).unwrap();
             assert_eq!(child.wait().unwrap().signal(), Some(9), "{pinned}");
         }
-        assert!(send_kill(0, None).is_err() && send_kill(u32::MAX, None).is_err());
+        assert!(send(0, None, Signal::KILL).is_err() && send(u32::MAX, None, Signal::KILL).is_err());
     }
 
     #[test]

@@ -244,6 +244,11 @@ impl Pool {
         self.entries().get(id).is_some_and(|entry| entry.record.created_at_ms < limit_ms)
     }
 
+    /// When a session got an entry, or when it was made, Unix milliseconds; 0 when there is no such entry.
+    pub(crate) fn last_use_ms(&self, id: &str) -> i64 {
+        self.entries().get(id).map_or(0, |entry| entry.record.last_use_ms())
+    }
+
     /// Takes an idle entry out of everybody's reach before it is deleted.
     fn drop_idle(&self, id: &str) -> bool {
         let dropped = {

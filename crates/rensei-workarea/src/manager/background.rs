@@ -11,9 +11,11 @@ use crate::network::Upstream;
 use crate::pool::{self, Contents, Found, Key, State, replace};
 use crate::repository::Repository;
 use crate::{AcquireRequest, WorkareaError, scratch};
+use rensei_process::{Eviction, evict_occupants};
 use rensei_proto::SessionId;
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::Duration;
 
 /// The least that the scheduler gives, and with it the disk: Linux takes the I/O priority of a thread from this where nobody
 /// has set one.
@@ -74,11 +76,32 @@ impl WorkareaManager {
             let settings = self.settings();
             Keep::new(&settings.keep, &settings.clean)
         };
-        let cleaned = self.sweep_entry(id, &keep).and_then(|present| self.inner.pool.cleaned(id, present.bytes));
+        let cleaned = self
+            .evict_leftovers(id)
+            .and_then(|()| self.sweep_entry(id, &keep))
+            .and_then(|present| self.inner.pool.cleaned(id, present.bytes));
         if let Err(error) = cleaned {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(id, error, "a workarea cannot be cleaned and is deleted");
             self.inner.pool.retire(id);
+        }
+    }
+
+    /// Ends processes of the last session that escaped its end and would write into the next one's files.
+    fn evict_leftovers(&self, id: &str) -> Result<(), WorkareaError> {
+        let tree = self.inner.pool.place(id).tree();
+        let failed = |error| WorkareaError::io("look for processes in", &tree, error);
+        let held_ms = pool::now_ms().saturating_sub(self.inner.pool.last_use_ms(id));
+        let held = Duration::from_millis(u64::try_from(held_ms).unwrap_or_default());
+        match evict_occupants(&tree.canonicalize().map_err(failed)?, held) {
+            Eviction::Empty { killed: 0 } => Ok(()),
+            Eviction::Empty { killed } => {
+                tracing::warn!(id, killed, "processes of an ended session were still in its workarea");
+                Ok(())
+            }
+            Eviction::Occupied => {
+                Err(failed(std::io::Error::new(std::io::ErrorKind::ResourceBusy, "there are some, or may be")))
+            }
         }
     }
 

@@ -462,3 +462,52 @@ async fn making_ahead_gives_way_to_everything_else() {
         tick.tick().await;
     }
 }
+
+/// A process without group, session and environment of the one that started it, in a checkout.
+fn escaped(path: &Path) -> std::process::Child {
+    let mut command = Command::new("/usr/bin/setsid");
+    command.args(["env", "-i", "/bin/sh", "-c", "echo; read line; echo evil > README.md; mkdir -p .git/hooks"]);
+    command.current_dir(path).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut ready = [0];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    child
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_a_session_left_running_does_not_write_into_the_next_one() {
+    let fixture = Fixture::new();
+    let manager = fixture.manager();
+    let first = manager.acquire(&id("s1"), fixture.request("")).await.unwrap();
+    let mut leftover = escaped(Path::new(&first.path));
+    manager.release(&id("s1"), BACK).await.unwrap();
+    let next = manager.acquire(&id("s2"), fixture.request("")).await.unwrap();
+    assert_eq!(next.acquire_path, "pool-warm");
+    // It would write now.
+    drop(leftover.stdin.take());
+    assert!(!leftover.wait().unwrap().success());
+    assert_eq!(fixture.git(Path::new(&next.path), &["status", "--porcelain"]), "");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_checkout_that_somebody_else_stands_in_is_not_handed_on() {
+    let fixture = Fixture::new();
+    let manager = fixture.manager();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "read path; cd \"$path\" && echo; read line"]);
+    let mut shell = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let identity = rensei_process::ProcessIdentity::of(shell.id()).unwrap();
+    while identity.age().unwrap() < Duration::from_millis(300) {
+        tokio::task::yield_now().await;
+    }
+    let first = manager.acquire(&id("s1"), fixture.request("")).await.unwrap();
+    let mut input = shell.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, format!("{}\n", first.path).as_bytes()).unwrap();
+    std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    manager.release(&id("s1"), BACK).await.unwrap();
+    assert!(manager.pool_stats().members.is_empty() && identity.is_alive());
+    drop(input);
+    shell.wait().unwrap();
+}
