@@ -8,6 +8,9 @@
 //! Any other failure of the refresh keeps the identity: an outage must not cost it. Full registrations after the
 //! first are at most one a minute. All of it is single-flight: a lane whose rejected pair is no longer current adopts
 //! the current one.
+//!
+//! That holds for a worker's own routes, heartbeat and poll. The routes of sessions may want another key than a worker's
+//! token: a 401 there gets a token refreshed once, and never costs an identity.
 
 mod flight;
 mod health;
@@ -22,7 +25,7 @@ pub(crate) use retry::{MAX_DELAY, backoff, patience};
 use crate::clock::Clock;
 use crate::credentials::{CredentialCache, CredentialCell, Credentials, Life};
 use crate::errors::chain;
-use flight::{Identity, to_the_end};
+use flight::{Asked, Identity, to_the_end};
 use health::Health;
 use rensei_platform_client::{AuthFailure, ClientError, PlatformClient};
 use rensei_proto::Secret;
@@ -74,8 +77,8 @@ pub(crate) struct Link<S = PlatformClient> {
     clock: Arc<dyn Clock>,
     profile: Profile,
     pub(crate) cache: CredentialCache,
-    /// Serialises recovery; holds the time of the last full registration.
-    recovery: Arc<tokio::sync::Mutex<Option<Instant>>>,
+    /// Serialises recovery.
+    recovery: Arc<tokio::sync::Mutex<Asked>>,
     health: Mutex<Health>,
     /// Wakes whoever watches how the registration stands.
     pub(crate) changes: watch::Sender<()>,
@@ -179,13 +182,41 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
                 outcome => return outcome,
             }
         }
-        if let Some(at) = *flight {
+        if let Some(at) = flight.registered {
             tokio::time::sleep_until(at + REGISTER_SPACING).await;
         }
         // Also when it fails: a platform that is in trouble gets no more than one a minute from us.
-        *flight = Some(Instant::now());
+        flight.registered = Some(Instant::now());
         let link = Arc::clone(self);
         to_the_end(flight, async move { link.register().await }).await.1
+    }
+
+    /// Replaces a pair that the route of a session rejected, if there is or can be a better one. At most one refresh is
+    /// made for that until somebody else gets another token.
+    async fn renew(self: &Arc<Self>, rejected: &Arc<Credentials>) -> Result<Option<Arc<Credentials>>, ClientError> {
+        let flight = Arc::clone(&self.recovery).lock_owned().await;
+        if let Some(current) = self.cell.current()
+            && current.generation != rejected.generation
+        {
+            return Ok(Some(current));
+        }
+        if flight.settled == Some(rejected.generation) {
+            return Ok(None);
+        }
+        let (link, current) = (Arc::clone(self), Arc::clone(rejected));
+        let (mut flight, outcome) = to_the_end(flight, async move { link.refresh(&current).await }).await;
+        match outcome {
+            Ok(renewed) => {
+                flight.settled = Some(renewed.generation);
+                Ok(Some(renewed))
+            }
+            Err(error) if error.is_retryable() => Err(error),
+            Err(error) => {
+                tracing::warn!(event = "runtime-token", error = chain(&error), "[runtime-token] not refreshed");
+                flight.settled = Some(rejected.generation);
+                Ok(None)
+            }
+        }
     }
 
     /// Replaces the token ahead of its expiry.
@@ -215,7 +246,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         Ok(self.adopt(&answer, "refresh"))
     }
 
-    /// Performs a call with the current identity, and once more with a recovered one when it was rejected.
+    /// Performs a call with the current identity, and once more with a better one when it was rejected.
     pub(crate) async fn call<T, F>(
         self: &Arc<Self>,
         mut call: impl FnMut(Arc<Credentials>) -> F,
@@ -231,6 +262,10 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         match error.auth_failure() {
             // A 403 means "known, but not allowed": another token would be refused as well.
             Some(AuthFailure::AuthFailure) | None => Err(error),
+            Some(_) if !error.is_of_worker_route() => match self.renew(&credentials).await? {
+                Some(renewed) => call(renewed).await,
+                None => Err(error),
+            },
             Some(reason) => {
                 self.note_failure(&error);
                 let recovered = self.recover(&credentials, reason).await?;

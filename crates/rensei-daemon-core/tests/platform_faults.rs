@@ -5,7 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use rensei_proto::control::{RegistrationState, SessionState};
-use rensei_testkit::{Answer, Call, Capture, FakePlatform, Fault, REGISTRATION_TOKEN, TempHost, TempState, WorkItem};
+use rensei_testkit::{
+    Answer, Call, Capture, FakePlatform, Fault, REGISTRATION_TOKEN, Recorded, TempHost, TempState, WorkItem,
+};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -274,6 +276,59 @@ async fn any_fault_at_the_terminal_status_is_repeated_until_it_is_heard() {
         host.stop().await;
     })
     .await;
+}
+
+/// Calls for an identity so far.
+fn identity_calls(platform: &FakePlatform) -> (usize, usize) {
+    (platform.count(Call::Register), platform.count(Call::RefreshToken))
+}
+
+/// A status route that wants another key, as some control planes have it, costs neither the identity nor, in the end, a
+/// place in the host's memory.
+#[tokio::test]
+async fn reports_that_are_refused_for_good_are_given_up_and_cost_no_identity() {
+    let capture = Capture::install();
+    let unable = [200, 404].map(|refresh| (401, refresh));
+    together(unable.into_iter().chain([(403, 200), (404, 200), (422, 200)]).map(|(status, refresh)| async move {
+        let platform = FakePlatform::start().await;
+        let host = TempState::new(&platform).start().await;
+        if refresh != 200 {
+            platform.always(Call::RefreshToken, Answer::json(refresh, r#"{"error":"no such route"}"#));
+        }
+        platform.always(Call::Status, Answer::json(status, r#"{"error":"as scripted"}"#));
+        let ids = ["a", "b", "c"];
+        for id in ids {
+            platform.enqueue(&WorkItem::new(id).attempt(1).script("exit 0"));
+            host.ended(id).await;
+        }
+        // A host says which sessions it is not done with.
+        let before = platform.count(Call::Heartbeat);
+        let is_free = |beat: &Recorded| beat.json()["sessions"] == serde_json::json!([]);
+        platform.until(|p| p.requests_to(Call::Heartbeat).iter().skip(before + 1).any(is_free).then_some(())).await;
+        let moot = status == 404;
+        for id in ids {
+            let view = host.view(id).unwrap();
+            assert_eq!((view.reported, view.notes.len()), (moot, usize::from(!moot)), "{status} {view:?}");
+            let shown = format!("HTTP {status}: as scripted");
+            assert!(view.notes.iter().all(|note| note.contains("refused") && note.contains(&shown)), "{view:?}");
+        }
+        let tries = platform.count(Call::Status);
+        // Three of each, once more with a new token, and perhaps the news that it runs.
+        assert!(tries <= 3 * 8, "{status}: {tries} tries");
+        let refreshes = usize::from(status == 401);
+        assert_eq!(identity_calls(&platform), (1, refreshes), "{status} {refresh}");
+        // Once given up, that stays so over a restart.
+        let (_, state) = host.stop().await;
+        let host = state.start().await;
+        platform.until_more(Call::Heartbeat, 5).await;
+        assert_eq!((platform.count(Call::Status), host.view("a").unwrap().reported), (tries, moot));
+        platform.heal();
+        works(&platform, &host).await;
+        assert_eq!((identity_calls(&platform), workers(&platform).len()), ((1, refreshes), 1));
+        host.stop().await;
+    }))
+    .await;
+    capture.assert_clean();
 }
 
 #[tokio::test]

@@ -163,6 +163,12 @@ impl ClientError {
         }
     }
 
+    /// Whether it is the answer to a call on a worker's own routes (heartbeat and poll), which know best who that is.
+    #[must_use]
+    pub const fn is_of_worker_route(&self) -> bool {
+        matches!(self, Self::Status { operation, .. } if operation.is_worker_lane())
+    }
+
     /// Whether a report about a session has become pointless: the session is gone (404), has ended, or belongs to
     /// another worker (409).
     #[must_use]

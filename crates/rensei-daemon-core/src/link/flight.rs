@@ -5,8 +5,18 @@ use rensei_platform_client::ClientError;
 use std::sync::Arc;
 use tokio::time::Instant;
 
+/// What was asked for already.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// When a full registration was begun last.
+    pub(super) registered: Option<Instant>,
+    /// The generation for which no session's route gets another token: it came of one that was asked for there, or no
+    /// better one is to be had.
+    pub(super) settled: Option<u64>,
+}
+
 /// The right to ask for an identity. Whoever has it is alone with it.
-pub(super) type Flight = tokio::sync::OwnedMutexGuard<Option<Instant>>;
+pub(super) type Flight = tokio::sync::OwnedMutexGuard<Asked>;
 /// What comes of asking for an identity.
 pub(super) type Identity = Result<Arc<Credentials>, ClientError>;
 

@@ -14,6 +14,7 @@ pub(super) struct Health {
     pub(super) refused: bool,
     pub(super) last_error: Option<String>,
     pub(super) last_heartbeat_at: Option<String>,
+    pub(super) heartbeats: u64,
     pub(super) clock_skew_seconds: Option<i64>,
     pub(super) suspended: Option<String>,
 }
@@ -34,9 +35,15 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         let skew = server_time.parse::<jiff::Timestamp>().ok().map(|server| server.as_second() - now.as_second());
         let mut health = self.health();
         health.last_error = None;
+        health.heartbeats += 1;
         health.last_heartbeat_at = Some(rensei_proto::rfc3339_seconds(now));
         health.clock_skew_seconds = skew.filter(|seconds| seconds.abs() > NOTEWORTHY_SKEW_SECONDS);
         self.changes.send_replace(());
+    }
+
+    /// Heartbeats that were accepted. One more means that the control plane still knows who this is.
+    pub(crate) fn heartbeats(&self) -> u64 {
+        self.health().heartbeats
     }
 
     pub(crate) fn note_suspended(&self, why: Option<String>) {

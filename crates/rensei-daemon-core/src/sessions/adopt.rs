@@ -2,7 +2,7 @@
 //!
 //! | record says | process | then |
 //! |---|---|---|
-//! | ended, reported | – | remembered |
+//! | ended, reported or refused | – | remembered |
 //! | ended, not reported | – | reported |
 //! | running | same pid, start time and boot | supervised as before, exit code unknown |
 //! | starting | found by its marker | supervised as before |
@@ -70,7 +70,7 @@ async fn surviving(sessions: &Sessions, id: &SessionId, recorded: Option<&Proces
 }
 
 async fn take_over_ended(sessions: &Arc<Sessions>, record: Record) {
-    if record.view.reported || origin(sessions, &record).link().is_none() {
+    if record.view.reported || record.refused || origin(sessions, &record).link().is_none() {
         let forgotten = sessions.with_table(|table| table.remember(record.view, record.detail.attempt));
         forget(sessions, forgotten).await;
         return;

@@ -1,6 +1,7 @@
 //! One session from its start to its end.
 
 use super::record::{self, OUTPUT_FILE};
+use super::report::Told;
 use super::table::{Entry, StopCause};
 use super::{MARKER, Origin, STOP_GRACE, Sessions, output, report};
 use crate::events::SessionEvent;
@@ -268,7 +269,7 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
     });
     let Some((view, origin, runtime)) = ended_view else { return };
     sessions.note_occupancy(&origin);
-    note_end(sessions, &view);
+    note_end(sessions, &view, Told::Nothing);
     tracing::info!(event = "session-completed", session_id = %id, result = %view.state, "session ended");
     if let Some(succeeded) = ended.lesson(view.state) {
         sessions.parts.routing.learn(&runtime, succeeded);
@@ -283,9 +284,11 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
 
 /// Reports the end until it is accepted, gives the workarea back and closes the record.
 pub(super) async fn wind_up(sessions: &Arc<Sessions>, id: &SessionId) {
-    let (newly_reported, ()) = tokio::join!(report::terminal(sessions, id), sessions.release_workarea(id));
-    if newly_reported && let Some(view) = sessions.view(id) {
-        note_end(sessions, &view);
+    let (told, ()) = tokio::join!(report::terminal(sessions, id), sessions.release_workarea(id));
+    if told != Told::Nothing
+        && let Some(view) = sessions.view(id)
+    {
+        note_end(sessions, &view, told);
     }
     let forgotten = sessions.with_table(|table| table.retire(id));
     forget(sessions, forgotten).await;
@@ -306,8 +309,8 @@ fn tail(sessions: &Sessions, id: &SessionId) -> Vec<String> {
     output_log::tail_lines(&path, SessionResult::TAIL_LINES, SessionResult::TAIL_LINE_BYTES).unwrap_or_default()
 }
 
-fn note_end(sessions: &Sessions, view: &SessionView) {
-    if let Err(error) = record::note_end(&sessions.directory(&view.session_id), view) {
+fn note_end(sessions: &Sessions, view: &SessionView, told: Told) {
+    if let Err(error) = record::note_end(&sessions.directory(&view.session_id), view, told == Told::Refused) {
         tracing::warn!(session_id = %view.session_id, %error, "session journal could not be written");
     }
 }

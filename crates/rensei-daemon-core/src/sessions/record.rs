@@ -58,7 +58,12 @@ enum Line<'a> {
     /// Its process.
     Started { process: Cow<'a, ProcessIdentity> },
     /// It has ended, or the control plane has heard of it.
-    Ended { view: Cow<'a, SessionView> },
+    Ended {
+        view: Cow<'a, SessionView>,
+        /// The control plane does not want to hear of it, so that nothing is left to report.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
+    },
 }
 
 /// Who sent a session.
@@ -73,6 +78,8 @@ pub(super) enum Sender {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) view: SessionView,
+    /// Its end was refused.
+    pub(super) refused: bool,
     pub(super) detail: SessionDetail,
     pub(super) origin: Sender,
     /// Absent for local sessions, and in records of older daemons.
@@ -102,9 +109,9 @@ pub(super) fn note_process(directory: &Path, process: &ProcessIdentity) -> io::R
     append(directory, &Line::Started { process: Cow::Borrowed(process) })
 }
 
-/// Notes how the session ended, and later that this was reported.
-pub(super) fn note_end(directory: &Path, view: &SessionView) -> io::Result<()> {
-    append(directory, &Line::Ended { view: Cow::Borrowed(view) })
+/// Notes how the session ended, and later that this was reported, or refused.
+pub(super) fn note_end(directory: &Path, view: &SessionView, refused: bool) -> io::Result<()> {
+    append(directory, &Line::Ended { view: Cow::Borrowed(view), refused })
 }
 
 fn append(directory: &Path, line: &Line<'_>) -> io::Result<()> {
@@ -135,6 +142,7 @@ impl Record {
                 Line::Accepted { version: VERSION, view, detail, origin, control_plane, max_duration_seconds, token },
             ) => Some(Self {
                 view: view.into_owned(),
+                refused: false,
                 detail: detail.into_owned(),
                 origin,
                 control_plane: control_plane.map(Cow::into_owned),
@@ -144,7 +152,7 @@ impl Record {
             }),
             (record, Line::Accepted { .. }) => record,
             (Some(record), Line::Started { process }) => Some(Self { process: Some(process.into_owned()), ..record }),
-            (Some(record), Line::Ended { view }) => Some(Self { view: view.into_owned(), ..record }),
+            (Some(record), Line::Ended { view, refused }) => Some(Self { view: view.into_owned(), refused, ..record }),
             (None, Line::Started { .. } | Line::Ended { .. }) => None,
         }
     }

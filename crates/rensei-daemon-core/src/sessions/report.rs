@@ -17,9 +17,9 @@ use rensei_proto::{SessionId, SessionStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Times that the control plane must say that it does not know a session before that is believed: a proxy whose control
-/// plane is being replaced says so, too.
-const UNKNOWN_TIMES: u32 = 3;
+/// Times that the control plane must say that it does not know a session, or does not want to hear of it, before that is
+/// believed: a proxy whose control plane is being replaced says so, too.
+const REFUSED_TIMES: u32 = 3;
 
 /// A session that ends sooner than this is only reported as ended.
 const ANNOUNCE_AFTER: Duration = Duration::from_millis(10);
@@ -38,36 +38,55 @@ pub(super) async fn announce_running(sessions: &Sessions, org: &Org, id: &Sessio
     }
 }
 
-/// Reports the end until the control plane accepts it or says that it is moot. Gives up only when the daemon itself
-/// ends; the record then still says so and the next daemon goes on.
-///
-/// True when there was something to report.
-pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) -> bool {
-    let Some(view) = sessions.view(id).filter(|view| !view.reported) else { return false };
-    let Some((origin, attempt)) = sessions.sender(id) else { return false };
-    let (Some(link), Some(outcome)) = (origin.link(), &view.outcome) else { return false };
+/// What came of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// There was nothing to tell.
+    Nothing,
+    /// The control plane knows, or has no use for it.
+    Heard,
+    /// It does not want to hear of it.
+    Refused,
+}
+
+/// Reports the end until the control plane accepts it, says that it is moot, or refuses it for good. Gives up only then
+/// or when the daemon itself ends; the record then still says so and the next daemon goes on.
+pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) -> Told {
+    let Some(view) = sessions.view(id).filter(|view| !view.reported) else { return Told::Nothing };
+    let Some((origin, attempt)) = sessions.sender(id) else { return Told::Nothing };
+    let (Some(link), Some(outcome)) = (origin.link(), &view.outcome) else { return Told::Nothing };
     complete(link, id, attempt, outcome).await;
-    deliver(link, id, attempt, outcome).await;
+    let delivered = deliver(link, id, attempt, outcome).await;
     sessions.with_table(|table| {
         if let Some(entry) = table.entry_mut(id) {
-            entry.view.reported = true;
+            entry.view.reported = delivered.is_ok();
+            let refused = |error| format!("its end was refused by the control plane: {}", chain(&error));
+            entry.view.notes.extend(delivered.err().map(refused));
+            return if entry.view.reported { Told::Heard } else { Told::Refused };
         }
-    });
-    true
+        Told::Nothing
+    })
 }
 
 /// Brings the end across: whole, or bare when the control plane does not like something in it.
-async fn deliver(link: &Arc<Link>, id: &SessionId, attempt: Option<u64>, outcome: &Outcome) {
-    let Err(error) = until_heard(link, id, |worker_id| request(worker_id, attempt, outcome)).await else { return };
-    if error.is_moot() {
-        tracing::info!(session_id = %id, error = chain(&error), "end of session was known already");
-        return;
+async fn deliver(link: &Arc<Link>, id: &SessionId, attempt: Option<u64>, outcome: &Outcome) -> Result<(), ClientError> {
+    let mut told = until_heard(link, id, |worker_id| request(worker_id, attempt, outcome)).await;
+    if let Err(error) = &told
+        && !error.is_moot()
+        && error.auth_failure().is_none()
+    {
+        tracing::warn!(session_id = %id, error = chain(error), "report refused; sending the bare status");
+        told = until_heard(link, id, |worker_id| StatusRequest::new(worker_id, outcome.status, attempt)).await;
     }
-    tracing::warn!(session_id = %id, error = chain(&error), "report refused; sending the bare status");
-    let bare = until_heard(link, id, |worker_id| StatusRequest::new(worker_id, outcome.status, attempt)).await;
-    if let Err(error) = bare {
-        tracing::error!(session_id = %id, error = chain(&error), "end of session refused");
+    match &told {
+        Err(error) if error.is_moot() => {
+            tracing::info!(session_id = %id, error = chain(error), "end of session was known already");
+            return Ok(());
+        }
+        Err(error) => tracing::error!(session_id = %id, error = chain(error), "end of session refused"),
+        Ok(()) => {}
     }
+    told
 }
 
 /// Passes the worker's summary on, once: it is for people, and the status does not wait for it.
@@ -85,27 +104,30 @@ async fn complete(link: &Arc<Link>, id: &SessionId, attempt: Option<u64>, outcom
     }
 }
 
-/// Sends a status until it is answered with anything but an outage.
+/// Sends a status until it is answered with anything but an outage, and a few times when it is not wanted.
 async fn until_heard(
     link: &Arc<Link>,
     id: &SessionId,
     request: impl Fn(&str) -> StatusRequest,
 ) -> Result<(), ClientError> {
     let mut delays = backoff();
-    let mut unknown = 0;
+    let (mut refused, mut heartbeats) = (0, link.heartbeats());
     loop {
-        let sent = send(link, id, &request).await;
-        unknown = if matches!(&sent, Err(error) if error.status() == Some(404)) { unknown + 1 } else { 0 };
-        match sent {
-            Err(error)
-                if error.is_retryable() || error.auth_failure().is_some() || (1..UNKNOWN_TIMES).contains(&unknown) =>
-            {
-                let delay = patience(&error).or_else(|| delays.next()).unwrap_or(MAX_DELAY);
-                tracing::warn!(session_id = %id, error = chain(&error), "status not heard yet");
-                tokio::time::sleep(delay).await;
-            }
-            heard => return heard,
+        let Err(error) = send(link, id, &request).await else { return Ok(()) };
+        let heard_of = std::mem::replace(&mut heartbeats, link.heartbeats());
+        refused = match error.auth_failure() {
+            // Nor are heartbeats accepted: that is about the host, which may be let in again, and not about the report.
+            Some(_) if heartbeats == heard_of => refused,
+            None if error.is_retryable() => 0,
+            None if error.status() != Some(404) => return Err(error),
+            Some(_) | None => refused + 1,
+        };
+        if refused >= REFUSED_TIMES {
+            return Err(error);
         }
+        let delay = patience(&error).or_else(|| delays.next()).unwrap_or(MAX_DELAY);
+        tracing::warn!(session_id = %id, error = chain(&error), "status not heard yet");
+        tokio::time::sleep(delay).await;
     }
 }
 
