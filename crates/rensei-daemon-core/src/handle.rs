@@ -258,7 +258,13 @@ impl DaemonHandle {
         }
     }
 
-    /// A session as the host remembers it.
+    /// A session as the host remembers it, with everything that its worker said of its end.
+    #[must_use]
+    pub fn session_record(&self, id: &SessionId) -> Option<SessionView> {
+        self.host.sessions.record(id)
+    }
+
+    /// A session as the host remembers it. Long texts of its outcome are cut.
     #[must_use]
     pub fn session_view(&self, id: &SessionId) -> Option<SessionView> {
         self.host.sessions.view(id)

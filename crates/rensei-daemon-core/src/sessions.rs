@@ -5,6 +5,7 @@
 
 mod adopt;
 mod archive;
+mod brief;
 mod caller;
 mod environment;
 mod monitor;

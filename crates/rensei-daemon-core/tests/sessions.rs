@@ -558,3 +558,40 @@ async fn a_token_that_cannot_be_one_is_named() {
         host.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_texts_are_cut_in_lists_and_events_and_whole_in_the_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    let mut events = host.handle.events();
+    let session = dir.path().join("sessions/wordy");
+    host.post("wordy", "while [ ! -e go ]; do sleep 0.02; done").await.unwrap();
+    let (summary, tail) = ("é".repeat(100_000), vec!["é".repeat(450); 20]);
+    let outcome = serde_json::json!({"version": 1, "sessionId": "wordy", "status": "completed", "summary": summary,
+        "result": {"outputTail": tail, "branch": "b".repeat(10_000)}});
+    std::fs::write(session.join("outcome.json"), outcome.to_string()).unwrap();
+    std::fs::write(session.join("go"), "").unwrap();
+    let view = host.ended("wordy").await;
+    let cut = view.outcome.clone().unwrap();
+    let text = cut.summary.unwrap();
+    assert!((4000..=4096).contains(&text.len()) && text.ends_with('…'), "{}", text.len());
+    let lines = &cut.result.output_tail;
+    assert_eq!((lines.len(), lines[0].as_str(), &lines[1]), (5, "…", &tail[0]), "the last ones, in 4 KiB");
+    assert!(serde_json::to_string(&view).unwrap().len() < 12_000);
+    let told = loop {
+        if let rensei_daemon_core::SessionEvent::Ended { view } = &*events.next().await.unwrap() {
+            break view.clone();
+        }
+    };
+    assert_eq!(told.outcome, view.outcome);
+    let check_whole = |handle: &DaemonHandle| {
+        let whole = handle.session_record(&id("wordy")).unwrap().outcome.unwrap();
+        assert_eq!((whole.summary.unwrap(), whole.result.output_tail), (summary.clone(), tail.clone()));
+    };
+    check_whole(&host.handle);
+    host.stop().await;
+    let next = start(dir.path()).await;
+    assert_eq!(next.handle.session_view(&id("wordy")).unwrap().outcome, view.outcome);
+    check_whole(&next.handle);
+    next.stop().await;
+}

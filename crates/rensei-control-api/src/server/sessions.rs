@@ -88,7 +88,7 @@ async fn session_record(
     State(daemon): State<DaemonHandle>,
     PathOf(SessionPath { id }): PathOf<SessionPath>,
 ) -> Result<Answer<SessionView>, Refusal> {
-    daemon.session_view(&id).map(Answer).ok_or_else(|| Refusal::session_not_found(&id))
+    daemon.session_record(&id).map(Answer).ok_or_else(|| Refusal::session_not_found(&id))
 }
 
 async fn stop(

@@ -1,5 +1,6 @@
 //! One session from its start to its end.
 
+use super::brief::brief;
 use super::record::{self, OUTPUT_FILE};
 use super::report::Told;
 use super::table::{Entry, StopCause};
@@ -264,7 +265,7 @@ pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
         view.signal = ended.end.and_then(End::signal);
         view.reason = if view.state == SessionState::Completed { None } else { ended.reason() };
         view.reported = origin.is_local() || lost || outcome.reported;
-        view.outcome = Some(outcome);
+        view.outcome = Some(brief(outcome));
         Some((view.clone(), origin, entry.detail.provider().to_owned()))
     });
     let Some((view, origin, runtime)) = ended_view else { return };

@@ -5,6 +5,7 @@
 //! torn one, which is ignored: what is true is the last whole line. Nothing waits for the disk: the journal speaks of
 //! processes, and those do not survive a loss of power either.
 
+use super::brief::brief;
 use super::table::Entry;
 use super::token::TokenDigest;
 use rensei_process::{ProcessIdentity, open_child_file};
@@ -31,7 +32,7 @@ const KITS_FILE: &str = "kits.json";
 /// Tools of one session that are noted, and the longest name or version.
 const MAX_TOOLS: usize = 64;
 const MAX_TOOL_TEXT: usize = 200;
-/// Largest outcome that is read: it is remembered and reported as a whole.
+/// Largest outcome that is read: it is reported as a whole.
 const MAX_OUTCOME_BYTES: u64 = 256 * 1024;
 
 /// One line.
@@ -152,7 +153,12 @@ impl Record {
             }),
             (record, Line::Accepted { .. }) => record,
             (Some(record), Line::Started { process }) => Some(Self { process: Some(process.into_owned()), ..record }),
-            (Some(record), Line::Ended { view, refused }) => Some(Self { view: view.into_owned(), refused, ..record }),
+            (Some(record), Line::Ended { view, refused }) => {
+                // Older daemons noted the whole of it.
+                let mut view = view.into_owned();
+                view.outcome = view.outcome.map(brief);
+                Some(Self { view, refused, ..record })
+            }
             (None, Line::Started { .. } | Line::Ended { .. }) => None,
         }
     }

@@ -52,7 +52,7 @@ pub(super) enum Told {
 /// Reports the end until the control plane accepts it, says that it is moot, or refuses it for good. Gives up only then
 /// or when the daemon itself ends; the record then still says so and the next daemon goes on.
 pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) -> Told {
-    let Some(view) = sessions.view(id).filter(|view| !view.reported) else { return Told::Nothing };
+    let Some(view) = sessions.record(id).filter(|view| !view.reported) else { return Told::Nothing };
     let Some((origin, attempt)) = sessions.sender(id) else { return Told::Nothing };
     let (Some(link), Some(outcome)) = (origin.link(), &view.outcome) else { return Told::Nothing };
     complete(link, id, attempt, outcome).await;
