@@ -1,7 +1,7 @@
 //! Sessions with real processes on a host without a control plane.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-use rensei_daemon_core::{AcceptError, Daemon, DaemonHandle, Finished};
+use rensei_daemon_core::{AcceptError, Daemon, DaemonBuilder, DaemonHandle, Finished};
 use rensei_proto::control::{DrainRequest, HostState, PostSession, SessionState, SessionView};
 use rensei_proto::{SessionId, SessionStatus};
 use std::collections::BTreeMap;
@@ -28,17 +28,17 @@ fn write_config(root: &Path, max: usize) {
 
 /// A daemon whose worker is `/bin/sh -c "$SCRIPT"`, the script coming from each session's environment.
 async fn start(root: &Path) -> Host {
+    start_with(root, |builder| builder).await
+}
+
+async fn start_with(root: &Path, change: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> Host {
     if !root.join("daemon.yaml").exists() {
         write_config(root, 8);
     }
     let command: Vec<OsString> = ["/bin/sh", "-c", "eval \"$SCRIPT\""].map(OsString::from).to_vec();
     let environment = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
-    let daemon = Daemon::builder(root.to_owned())
-        .worker_command(command)
-        .environment(environment)
-        .build()
-        .unwrap()
-        .with_control_url("http://127.0.0.1:1");
+    let builder = Daemon::builder(root.to_owned()).worker_command(command).environment(environment);
+    let daemon = change(builder).build().unwrap().with_control_url("http://127.0.0.1:1");
     let handle = daemon.handle();
     let running = tokio::spawn(daemon.run());
     handle.wait_for_phase(|phase| matches!(phase, rensei_daemon_core::Phase::Running)).await;
@@ -594,4 +594,92 @@ async fn long_texts_are_cut_in_lists_and_events_and_whole_in_the_record() {
     assert_eq!(next.handle.session_view(&id("wordy")).unwrap().outcome, view.outcome);
     check_whole(&next.handle);
     next.stop().await;
+}
+
+/// What is in a directory that takes a while to delete.
+fn fill(directory: &Path, files: usize) {
+    (0..files).for_each(|nth| std::fs::write(directory.join(format!("f{nth}")), "").unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_free_when_nothing_is_left_of_a_session_that_could_not_be_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let sessions = dir.path().join("sessions");
+    let root = sessions.clone();
+    let host = start_with(dir.path(), |builder| {
+        builder.pre_spawn_hook(PATIENCE, move |spec, env| {
+            if env.get(std::ffi::OsStr::new("SCRIPT")).is_none_or(|script| script != "refuse") {
+                return Ok(env);
+            }
+            fill(&root.join(spec.session_id.as_str()), 3000);
+            Err("refused".into())
+        })
+    })
+    .await;
+    for id in ["x0", "x1", "x2"] {
+        let handle = host.handle.clone();
+        let refused = tokio::spawn(async move { handle.post_session(post(id, "refuse", serde_json::json!({}))).await });
+        let hooked = sessions.join(id).join("f0");
+        until(|| hooked.exists().then_some(())).await;
+        loop {
+            match host.post(id, "exec sleep 300").await {
+                Ok(()) => break,
+                Err(AcceptError::Duplicate { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(other) => panic!("{id}: {other:?}"),
+            }
+        }
+        assert!(matches!(refused.await.unwrap(), Err(AcceptError::Hook(_))));
+        assert!(sessions.join(id).join("record.jsonl").exists() && sessions.join(id).join("output.log").exists());
+    }
+    host.stop().await;
+}
+
+/// A journal of a session that ended, for another id and time.
+fn journal_of(journal: &str, id: &str, nth: usize) -> String {
+    let lines = journal.lines().filter(|line| !line.is_empty()).map(|line| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        for part in ["view", "detail"] {
+            if line.get(part).is_some() {
+                line[part]["sessionId"] = id.into();
+            }
+        }
+        if line.get("view").is_some() {
+            line["view"]["acceptedAt"] = format!("2026-01-01T00:00:00.{nth:03}Z").into();
+            line["view"]["outcome"] = serde_json::Value::Null;
+        }
+        line.to_string()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_id_that_comes_again_keeps_what_is_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let sessions = dir.path().join("sessions");
+    let host = start(dir.path()).await;
+    host.post("pattern", "true").await.unwrap();
+    host.ended("pattern").await;
+    host.stop().await;
+    let pattern = std::fs::read_to_string(sessions.join("pattern/record.jsonl")).unwrap();
+    std::fs::remove_dir_all(sessions.join("pattern")).unwrap();
+    for nth in 0..549 {
+        let name = format!("s-{nth:03}");
+        let directory = sessions.join(&name);
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("record.jsonl"), journal_of(&pattern, &name, nth)).unwrap();
+        fill(&directory, if nth < 49 { 60 } else { 0 });
+    }
+    std::fs::create_dir(sessions.join(".forgotten-7")).unwrap();
+    let host = start(dir.path()).await;
+    assert!(host.handle.session_view(&id("s-000")).is_some() && !sessions.join(".forgotten-7").exists());
+    // One more, and the oldest fifty are forgotten.
+    host.post("new", "true").await.unwrap();
+    until(|| host.handle.session_view(&id("s-049")).is_none().then_some(())).await;
+    host.post("s-049", "exec sleep 300").await.unwrap();
+    let is_old = |name: &str| name.starts_with('.') || (name < "s-049" && name.starts_with("s-"));
+    let names = || std::fs::read_dir(&sessions).unwrap().map(|entry| entry.unwrap().file_name());
+    until(|| (!names().any(|name| is_old(name.to_str().unwrap()))).then_some(())).await;
+    assert!(sessions.join("s-049/record.jsonl").exists());
+    assert_eq!(host.handle.session_view(&id("s-049")).unwrap().state, SessionState::Running);
+    host.stop().await;
 }

@@ -22,6 +22,7 @@ use rensei_proto::control::SessionState;
 use std::sync::Arc;
 
 pub(super) async fn adopt(sessions: &Arc<Sessions>) {
+    record::remove_set_aside(&sessions.parts.state.sessions());
     let mut records = record::load_all(&sessions.parts.state.sessions(), |directory| {
         // Nothing is known of such a session, so nobody would look after its processes.
         let _killed = rensei_process::kill_by_env(MARKER, &directory.to_string_lossy());
@@ -71,8 +72,7 @@ async fn surviving(sessions: &Sessions, id: &SessionId, recorded: Option<&Proces
 
 async fn take_over_ended(sessions: &Arc<Sessions>, record: Record) {
     if record.view.reported || record.refused || origin(sessions, &record).link().is_none() {
-        let forgotten = sessions.with_table(|table| table.remember(record.view, record.detail.attempt));
-        forget(sessions, forgotten).await;
+        forget(sessions, |table| table.remember(record.view, record.detail.attempt)).await;
         return;
     }
     let id = record.view.session_id.clone();

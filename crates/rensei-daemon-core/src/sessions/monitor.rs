@@ -3,7 +3,7 @@
 use super::brief::brief;
 use super::record::{self, OUTPUT_FILE};
 use super::report::Told;
-use super::table::{Entry, StopCause};
+use super::table::{Entry, StopCause, Table};
 use super::{MARKER, Origin, STOP_GRACE, Sessions, output, report};
 use crate::events::SessionEvent;
 use crate::supervisor::{AbortOnDrop, or_else};
@@ -291,18 +291,19 @@ pub(super) async fn wind_up(sessions: &Arc<Sessions>, id: &SessionId) {
     {
         note_end(sessions, &view, told);
     }
-    let forgotten = sessions.with_table(|table| table.retire(id));
-    forget(sessions, forgotten).await;
+    forget(sessions, |table| table.retire(id)).await;
 }
 
-/// Deletes what is left of sessions that the host remembers no longer.
-pub(super) async fn forget(sessions: &Sessions, forgotten: Vec<SessionId>) {
-    if forgotten.is_empty() {
+/// Deletes what is left of the sessions that the host remembers no longer after `change`. Their ids are free at once, so
+/// their directories leave their places before anybody else can take those.
+pub(super) async fn forget(sessions: &Sessions, change: impl FnOnce(&mut Table) -> Vec<SessionId>) {
+    let aside: Vec<_> = sessions
+        .with_table(|table| change(table).iter().filter_map(|id| record::set_aside(&sessions.directory(id))).collect());
+    if aside.is_empty() {
         return;
     }
-    let directories: Vec<_> = forgotten.iter().map(|id| sessions.directory(id)).collect();
     // Deleting waits for the disk.
-    let _done = tokio::task::spawn_blocking(move || directories.iter().for_each(|path| record::remove(path))).await;
+    let _done = tokio::task::spawn_blocking(move || aside.iter().for_each(|path| record::remove(path))).await;
 }
 
 fn tail(sessions: &Sessions, id: &SessionId) -> Vec<String> {

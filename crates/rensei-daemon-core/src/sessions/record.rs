@@ -17,7 +17,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fs, io};
 
 /// The journal.
@@ -25,6 +26,8 @@ const RECORD_FILE: &str = "record.jsonl";
 /// Raw output of the worker.
 pub(super) const OUTPUT_FILE: &str = "output.log";
 const VERSION: u32 = 1;
+/// How the names of directories begin that wait to be deleted. No session is called like that.
+const ASIDE: &str = ".forgotten-";
 /// Largest journal that is read.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 /// What the worker notes of kits.
@@ -245,6 +248,28 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<T> {
     let mut bytes = Vec::new();
     open_child_file(path)?.take(MAX_OUTCOME_BYTES).read_to_end(&mut bytes)?;
     Ok(serde_json::from_slice(&bytes)?)
+}
+
+/// Moves a session's directory out of its place; where it is then, if it must still be deleted.
+pub(super) fn set_aside(directory: &Path) -> Option<PathBuf> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let aside = directory.with_file_name(format!("{ASIDE}{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+    match fs::rename(directory, &aside) {
+        Ok(()) => return Some(aside),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            tracing::warn!(path = %directory.display(), %error, "session directory could not be moved");
+            remove(directory);
+        }
+    }
+    None
+}
+
+/// Deletes what a predecessor moved aside and did not come to delete.
+pub(super) fn remove_set_aside(sessions: &Path) {
+    let entries = fs::read_dir(sessions).into_iter().flatten().flatten();
+    let aside = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(ASIDE.as_bytes()));
+    aside.for_each(|entry| remove(&entry.path()));
 }
 
 /// Forgets a session for good.

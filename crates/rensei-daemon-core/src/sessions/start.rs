@@ -33,8 +33,9 @@ pub(super) fn accept(
     match start(sessions, &spec, &project, &token) {
         Ok(child) => Ok(commit(sessions, spec, child, begun)),
         Err(error) => {
-            sessions.with_table(|table| table.remove(&id));
+            // In this order: whoever comes under that id next must find nothing, and keep what is theirs.
             record::remove(&sessions.directory(&id));
+            sessions.with_table(|table| table.remove(&id));
             Err(error)
         }
     }
