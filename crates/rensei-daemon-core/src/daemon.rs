@@ -72,7 +72,7 @@ impl Daemon {
         let forced = self.until_stopping().await;
         // Heartbeats go on until the last process is gone, so that no lease ends under a session that is winding up.
         let forced = forced + self.host.sessions.stop_all(&StopCause::DaemonStop);
-        self.host.sessions.emptied().await;
+        self.host.sessions.emptied(|| ()).await;
         if tokio::time::timeout(WIND_UP, self.host.tasks.finished()).await.is_err() {
             tracing::warn!("some ends are not reported yet; the next start of this host will");
         }
@@ -132,16 +132,13 @@ impl Daemon {
         let sessions = &self.host.sessions;
         // All arms only wait; what they wait for is read again by the caller's loop.
         tokio::select! {
-            () = sessions.emptied() => {
-                let _phase = self.host.lifecycle.apply(Action::Emptied);
-                0
-            }
+            _phase = sessions.emptied(|| self.host.lifecycle.apply(Action::Emptied)) => 0,
             _phase = self.host.lifecycle.changed_from(phase) => 0,
             () = tokio::time::sleep_until(deadline) => {
                 let forced = sessions.stop_all(&StopCause::DrainDeadline);
                 tracing::warn!(forced, "drain deadline: stopping what is left");
                 // The monitors kill after their grace, so this ends.
-                let _bounded = tokio::time::timeout(STOP_GRACE * 2, sessions.emptied()).await;
+                let _bounded = tokio::time::timeout(STOP_GRACE * 2, sessions.emptied(|| ())).await;
                 forced
             }
         }

@@ -186,10 +186,17 @@ impl Sessions {
         }
     }
 
-    /// Waits until no session is live.
-    pub(crate) async fn emptied(&self) {
+    /// Waits until no session is live, then does what follows from that, before another one can be accepted: one that was
+    /// being let in a moment ago is counted by then, and one that comes later sees what was done.
+    pub(crate) async fn emptied<T>(&self, then: impl Fn() -> T) -> T {
         let mut live = self.live.subscribe();
-        let _sender_is_ours = live.wait_for(|count| *count == 0).await;
+        loop {
+            // Not kept: the number may change below.
+            drop(live.wait_for(|count| *count == 0).await);
+            if let Some(done) = self.with_table(|table| (table.live_count() == 0).then(&then)) {
+                return done;
+            }
+        }
     }
 
     /// Waits until nothing of an organisation runs, or waits to be reported.

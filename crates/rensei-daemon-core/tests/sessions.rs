@@ -683,3 +683,29 @@ async fn a_forgotten_id_that_comes_again_keeps_what_is_its_own() {
     assert_eq!(host.handle.session_view(&id("s-049")).unwrap().state, SessionState::Running);
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_session_that_is_being_let_in_holds_up_the_end_of_a_drain() {
+    use rensei_daemon_core::{Phase, config::Project};
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    // Finding the project among so many takes a while, between the look at the phase and the place in the table.
+    let project = |id: String| Project { repository: format!("https://git.example/{id}"), id, ..Default::default() };
+    let many = (0..5000).map(|nth| project(format!("other-{nth}"))).chain([project("app".to_owned())]);
+    host.handle.set_projects(many.collect());
+    for round in 0..8 {
+        let name = format!("late-{round}");
+        let (handle, posted) = (host.handle.clone(), post(&name, "exec sleep 300", serde_json::json!({})));
+        let accept = tokio::spawn(async move { handle.post_session(posted).await });
+        tokio::time::sleep(Duration::from_millis(round * 3)).await;
+        host.handle.drain(DrainRequest { timeout_seconds: Some(3600), keep_alive: true }).unwrap();
+        if accept.await.unwrap().is_ok() {
+            assert_eq!(host.handle.status().status, HostState::Draining, "{name} runs");
+            host.handle.stop_session(&id(&name), None).unwrap();
+        }
+        host.handle.wait_for_phase(|phase| matches!(phase, Phase::Paused)).await;
+        assert!(host.handle.live_sessions().is_empty(), "{name}");
+        host.handle.resume().unwrap();
+    }
+    host.stop().await;
+}
