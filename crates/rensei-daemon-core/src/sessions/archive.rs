@@ -12,6 +12,9 @@ use rensei_workarea::{ArchiveError, ArchiveManifest, ArchiveMetadata, Archives, 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Why there is an archive of a session of which nothing is known.
+const NO_RECORD: &str = "the record of the session was lost or could not be read";
+
 /// What a session left, after a look at whether it is to be archived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leftover {
@@ -33,7 +36,7 @@ impl Sessions {
     pub(crate) async fn archive_now(&self, id: &SessionId, reason: String) -> Result<ArchiveManifest, ArchiveError> {
         let path = self.parts.workareas.path(id).filter(|path| path.is_dir());
         let live = path.zip(self.view(id).filter(|_| self.is_live(id)));
-        let live = live.map(|(path, view)| (path, self.metadata(id, view)));
+        let live = live.map(|(path, view)| (path, self.metadata(id, Some(view))));
         let (archives, session) = (self.parts.archives.clone(), id.clone());
         let manifest = blocking(move || {
             if let Some((path, metadata)) = live {
@@ -79,10 +82,12 @@ impl Sessions {
         })
     }
 
-    /// Gets the workarea of a session that is not live out of the way; what it costs to archive it comes later.
+    /// Gets the workarea of a session that is not live out of the way; what it costs to archive it comes later. Whatever
+    /// is not known to have succeeded may be all that is left of somebody's work.
     pub(super) fn discard_stray(&self, id: &SessionId) {
-        let failed = self.view(id).filter(|view| view.state != SessionState::Completed);
-        let wanted = failed.and_then(|view| self.wanted(id, Some(view)));
+        let view = self.view(id);
+        let succeeded = view.as_ref().is_some_and(|view| view.state == SessionState::Completed);
+        let wanted = if succeeded { None } else { self.wanted(id, view) };
         let workareas = &self.parts.workareas;
         let mut before: Box<dyn FnOnce(&Path) + Send> = Box::new(|_| ());
         if let Some(metadata) = wanted {
@@ -104,24 +109,29 @@ impl Sessions {
 
     /// What to note on the archive of a session, if there is to be one.
     fn wanted(&self, id: &SessionId, view: Option<SessionView>) -> Option<ArchiveMetadata> {
-        let view = view.filter(|_| self.parts.workarea_policy.on_failure == OnFailure::Archive)?;
-        Some(self.metadata(id, view))
+        (self.parts.workarea_policy.on_failure == OnFailure::Archive).then(|| self.metadata(id, view))
     }
 
-    fn metadata(&self, id: &SessionId, view: SessionView) -> ArchiveMetadata {
+    /// Of a session of which nothing is known, what its workarea says.
+    fn metadata(&self, id: &SessionId, view: Option<SessionView>) -> ArchiveMetadata {
         let held = self.parts.workareas.held(id);
-        let (branch, commit) = held.map(|held| (held.branch, held.commit)).unwrap_or_default();
-        let disposition = if view.state == SessionState::Terminated { "terminated" } else { "failed" };
+        let held = held.map(|held| (held.branch, held.commit, (held.repository, held.r#ref)));
+        let (branch, commit, asked_for) = held.unwrap_or_default();
+        let terminated = view.as_ref().is_some_and(|view| view.state == SessionState::Terminated);
+        let (project_id, repository, r#ref, reason) = match view {
+            Some(view) => (view.project_id, view.repository, view.r#ref, view.reason.unwrap_or_default()),
+            None => (String::new(), asked_for.0, asked_for.1, NO_RECORD.to_owned()),
+        };
         ArchiveMetadata {
-            session_id: view.session_id.to_string(),
+            session_id: id.to_string(),
             attempt: self.with_table(|table| table.run_of(id)),
-            project_id: view.project_id,
-            repository: rensei_workarea::redact(&view.repository),
-            r#ref: view.r#ref,
+            project_id,
+            repository: rensei_workarea::redact(&repository),
+            r#ref,
             branch,
             commit,
-            disposition: disposition.to_owned(),
-            reason: view.reason.unwrap_or_default(),
+            disposition: if terminated { "terminated" } else { "failed" }.to_owned(),
+            reason,
             toolchain: record::read_toolchain(&self.directory(id)),
             created_at: jiff::Timestamp::now(),
         }
