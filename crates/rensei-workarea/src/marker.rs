@@ -46,8 +46,11 @@ pub(crate) struct Marker {
 }
 
 impl Marker {
-    /// The note of a checkout.
+    /// The note of a checkout; none when there is no such directory, whatever lies beside it.
     pub(crate) fn read(checkout: &Path) -> Option<Self> {
+        if !std::fs::symlink_metadata(checkout).is_ok_and(|metadata| metadata.is_dir()) {
+            return None;
+        }
         let id = checkout.file_name()?.to_str()?;
         let places = [inside(checkout), beside(checkout)?];
         places.iter().filter_map(|place| parse(place)).find(|marker| marker.session_id.as_str() == id)

@@ -171,14 +171,15 @@ impl Plan {
         if let Some(other) = Marker::read(path) {
             return self.give_way(other, building);
         }
-        self.marker.write(building, path)?;
-        match std::fs::rename(building, path) {
-            Ok(()) => Ok(self.marker.clone()),
-            Err(error) if path.is_dir() => match Marker::read(path) {
-                Some(other) => self.give_way(other, building),
-                None => Err(rename(error)),
-            },
-            Err(error) => Err(rename(error)),
+        let placed = self.marker.write(building, path).and_then(|()| std::fs::rename(building, path).map_err(rename));
+        let Err(error) = placed else { return Ok(self.marker.clone()) };
+        // Our own note lies beside it by now.
+        match Marker::read_inside(path).filter(|other| other.session_id == self.marker.session_id) {
+            Some(other) => self.give_way(other, building),
+            None => {
+                Marker::forget(path);
+                Err(error)
+            }
         }
     }
 
@@ -201,4 +202,27 @@ fn conversion_is_configured(git: &GitEnvironment) -> bool {
         || asks("core.eol", &["lf", "native"])
         || asks("core.attributesfile", &[])
         || git.attribute_files().iter().any(|path| path.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_place_that_is_taken_by_a_stranger_is_not_claimed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (building, path) = (dir.path().join(".new-1"), dir.path().join("s1"));
+        std::fs::create_dir_all(path.join("precious")).unwrap();
+        let marker = json!({"version": 1, "sessionId": "s1", "repository": "/r", "ref": "", "baseCommit": "",
+            "branch": "b", "createdAtMs": 1});
+        let marker: Marker = serde_json::from_value(marker).unwrap();
+        let plan = Plan { marker, base: None, url: "/r".to_owned(), strategy: CloneStrategy::default() };
+        std::fs::create_dir(&building).unwrap();
+        assert!(plan.put_in_place(&building, &path).is_err());
+        assert_eq!((Marker::read(&path), path.join("precious").exists()), (None, true));
+        std::fs::remove_dir_all(&path).unwrap();
+        assert_eq!(plan.put_in_place(&building, &path).unwrap(), plan.marker);
+        assert_eq!(Marker::read(&path), Some(plan.marker));
+    }
 }

@@ -18,6 +18,7 @@ pub(crate) struct Found {
 /// Fills the table from the files.
 pub(super) fn recover(pool: &Pool, worktrees: &Path) -> Found {
     let mut found = Found::default();
+    Marker::forget_strays(worktrees);
     for entry in std::fs::read_dir(&pool.dir).into_iter().flatten().flatten() {
         let dir = entry.path();
         // What begins with a dot is being deleted, or nothing of ours.
@@ -35,7 +36,6 @@ pub(super) fn recover(pool: &Pool, worktrees: &Path) -> Found {
             None => tracing::warn!(path = %dir.display(), "not a pool entry; left alone"),
         }
     }
-    Marker::forget_strays(worktrees);
     found
 }
 

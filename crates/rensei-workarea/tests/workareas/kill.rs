@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Rounds of the test; each kills one process.
 const ROUNDS: u64 = 100;
+/// How long what goes on in the background may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Names the fixture to the process that is killed.
 const VICTIM: &str = "RENSEI_TEST_VICTIM";
 
@@ -80,9 +82,20 @@ async fn check(fixture: &Fixture, round: u64) {
         let found: BTreeSet<_> = names(&state.join("pool")).collect();
         hidden > 0 || busy || found != known || !fixture.leftovers().is_empty()
     };
-    let mut tick = tokio::time::interval(Duration::from_millis(1));
-    while unfinished() {
-        tick.tick().await;
+    let settled = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(1));
+        while unfinished() {
+            tick.tick().await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, settled).await.is_err() {
+        panic!("round {round}: {:?} {:?}", manager.pool_stats(), fixture.leftovers());
+    }
+    // Who has a member has a directory.
+    for member in manager.pool_stats().members {
+        let holder = member.acquired_by.filter(|_| member.status == PoolMemberStatus::Acquired);
+        let path = holder.map(|session| manager.path(&session));
+        assert!(path.is_none_or(|path| path.is_dir()), "round {round}: nobody has {}", member.id);
     }
     for id in names(&state.join("pool")) {
         let unfinished = names(&state.join("pool").join(&id)).filter(|name| name.starts_with('.')).count();

@@ -511,3 +511,20 @@ async fn a_checkout_that_somebody_else_stands_in_is_not_handed_on() {
     drop(input);
     shell.wait().unwrap();
 }
+
+#[tokio::test]
+async fn a_note_without_its_checkout_says_nothing() {
+    let fixture = Fixture::new();
+    let gone = fixture.acquire("s1", "main").await.unwrap();
+    let note = |session: &str| fixture.state().join("worktrees/.owned").join(format!("{session}.json"));
+    let text = std::fs::read_to_string(note("s1")).unwrap();
+    std::fs::remove_dir_all(&gone.path).unwrap();
+    // As after a crash just before the checkout was put in its place.
+    let manager = fixture.manager();
+    assert_eq!(manager.pool_stats().members, [], "nobody has it");
+    assert!(!note("s1").exists());
+    std::fs::write(note("s2"), text.replace("\"s1\"", "\"s2\"")).unwrap();
+    assert_eq!(manager.held(&id("s2")), None);
+    let workarea = manager.acquire(&id("s2"), fixture.request("main")).await.unwrap();
+    assert!(Path::new(&workarea.path).join("README.md").exists());
+}
