@@ -155,7 +155,7 @@ impl Pool {
     /// Marks an invalid entry as being made usable; none is, when there is no such entry.
     pub(crate) fn renew(&self, id: &str) -> bool {
         let mut entries = self.entries();
-        entries.get_mut(id).is_some_and(|entry| step(entry, Event::Renewed))
+        entries.get_mut(id).is_some_and(|entry| entry.state == State::Invalid && step(entry, Event::Renewed))
     }
 
     /// The same when it is: it carries no dependencies any more.
@@ -249,8 +249,8 @@ impl Pool {
         self.entries().get(id).map_or(0, |entry| entry.record.last_use_ms())
     }
 
-    /// Takes an idle entry out of everybody's reach before it is deleted.
-    fn drop_idle(&self, id: &str) -> bool {
+    /// Deletes an entry if it is idle; whether it was. It is out of everybody's reach before that.
+    pub(crate) fn drop_idle(&self, id: &str) -> bool {
         let dropped = {
             let mut entries = self.entries();
             entries.get_mut(id).is_some_and(|entry| {

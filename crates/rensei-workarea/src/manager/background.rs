@@ -159,10 +159,14 @@ impl WorkareaManager {
         in_background("workarea-renew", move || invalid.iter().for_each(|id| manager.renew(id)));
     }
 
+    /// Makes an invalid entry usable again, or deletes it. What is not invalid any more is somebody else's.
     fn renew(&self, id: &str) {
         let pool = &self.inner.pool;
-        if self.is_too_old(id) || !pool.renew(id) {
-            pool.retire(id);
+        if self.is_too_old(id) {
+            pool.drop_idle(id);
+            return;
+        }
+        if !pool.renew(id) {
             return;
         }
         tracing::info!(event = "pool-invalidated", id, "dependencies have changed: what was carried over is dropped");
@@ -274,5 +278,36 @@ fn directories(items: &[crate::files::Item]) -> HashSet<Vec<u8>> {
 fn in_background(name: &str, work: impl FnOnce() + Send + 'static) {
     if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(work) {
         tracing::warn!(name, %error, "no thread for work in the background");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GitEnvironment, PoolSettings};
+    use std::collections::BTreeMap;
+
+    fn contents() -> Contents {
+        Contents { r#ref: String::new(), checksum: String::new(), lockfiles: String::new() }
+    }
+
+    #[test]
+    fn an_entry_that_somebody_else_has_by_now_is_left_to_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let manager = WorkareaManager::new(dir.path(), GitEnvironment::new(BTreeMap::new()));
+        let pool = &manager.inner.pool;
+        let key = Key { mirror: "r-1".to_owned(), toolchain: String::new() };
+        let id = pool.begin(&key, "r").unwrap();
+        manager.renew(&id);
+        assert_eq!(pool.in_state(State::Warming), std::slice::from_ref(&id));
+        pool.hand_out(&id, &SessionId::parse("s1").unwrap(), &contents()).unwrap();
+        manager.renew(&id);
+        manager.configure(PoolSettings { max_age: std::time::Duration::ZERO, ..PoolSettings::default() });
+        while !manager.is_too_old(&id) {
+            std::thread::yield_now();
+        }
+        manager.renew(&id);
+        assert_eq!(pool.in_state(State::Acquired), std::slice::from_ref(&id));
+        assert!(pool.place(&id).dir().exists());
     }
 }
