@@ -16,7 +16,7 @@ use crate::marker::Marker;
 use crate::mirror::{Mirror, Start, blocking};
 use crate::names;
 use crate::network::Upstream;
-use crate::pool::{self, Key, Pool, PoolSettings, Pressure};
+use crate::pool::{self, Found, Key, Pool, PoolSettings, Pressure};
 use crate::repository::Repository;
 use build::{Plan, Tools};
 use obtain::Obtain;
@@ -26,6 +26,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -46,6 +47,8 @@ struct Inner {
     pool_dir: PathBuf,
     pool: Pool,
     settings: Mutex<PoolSettings>,
+    /// Wakes who keeps the pool tidy.
+    tidy: SyncSender<()>,
     mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
 }
 
@@ -54,12 +57,20 @@ impl WorkareaManager {
     /// in the background.
     #[must_use]
     pub fn new(state_root: &Path, git: GitEnvironment) -> Self {
+        let (manager, found, asked) = Self::unattended(state_root, git);
+        manager.keep_tidy(found, asked);
+        manager
+    }
+
+    /// With nobody who keeps the pool tidy yet; what there is to do for them.
+    fn unattended(state_root: &Path, git: GitEnvironment) -> (Self, Found, Receiver<()>) {
         let [repos, worktrees, pool_dir] = ["repos", "worktrees", "pool"].map(|name| state_root.join(name));
         let (pool, found) = pool::open(&pool_dir, &worktrees);
         let (settings, mirrors) = (Mutex::default(), Mutex::default());
-        let manager = Self { inner: Arc::new(Inner { git, repos, worktrees, pool_dir, pool, settings, mirrors }) };
-        manager.tidy(found);
-        manager
+        let (tidy, asked) = mpsc::sync_channel(1);
+        let manager =
+            Self { inner: Arc::new(Inner { git, repos, worktrees, pool_dir, pool, settings, tidy, mirrors }) };
+        (manager, found, asked)
     }
 
     /// Replaces the settings of the pool.
@@ -105,8 +116,10 @@ impl WorkareaManager {
             shown: upstream.repository.shown.clone(),
             path: path.clone(),
         };
-        let marker = self.obtain(&mirror, &upstream, obtain).await?;
-        self.tidy_outdated();
+        self.outdate();
+        let obtained = self.obtain(&mirror, &upstream, obtain).await;
+        self.tidy_soon();
+        let marker = obtained?;
         Ok(workarea(marker, &path, begun))
     }
 

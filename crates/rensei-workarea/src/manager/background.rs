@@ -15,15 +15,22 @@ use rensei_process::{Eviction, evict_occupants};
 use rensei_proto::SessionId;
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 /// The least that the scheduler gives, and with it the disk: Linux takes the I/O priority of a thread from this where nobody
 /// has set one.
 const LOWEST_PRIORITY: i32 = 19;
 
+/// Bounds of the time between two looks at the pool.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
 impl WorkareaManager {
-    /// What an earlier process left: deleted, or cleaned and ready again.
-    pub(super) fn tidy(&self, found: Found) {
+    /// What an earlier process left: deleted, or cleaned and ready again. Then keeps the pool tidy: whenever somebody
+    /// [asks](Self::tidy_soon), and from time to time, for as long as there is a manager.
+    pub(super) fn keep_tidy(&self, found: Found, asked: Receiver<()>) {
         let manager = self.clone();
         in_background("workarea-sweep", move || {
             let inner = &manager.inner;
@@ -36,7 +43,33 @@ impl WorkareaManager {
             for id in &found.unclean {
                 manager.clean(id);
             }
+            manager.look_after(&asked);
         });
+    }
+
+    /// Ends when there is no manager but this one.
+    fn look_after(self, asked: &Receiver<()>) {
+        let mut pause = self.pause();
+        let inner = Arc::downgrade(&self.inner);
+        drop(self);
+        while !matches!(asked.recv_timeout(pause), Err(RecvTimeoutError::Disconnected)) {
+            let Some(inner) = inner.upgrade() else { return };
+            let manager = Self { inner };
+            manager.tidy_outdated();
+            manager.trim();
+            pause = manager.pause();
+        }
+    }
+
+    /// How long entries may be too old before that is noticed. None is handed out meanwhile.
+    fn pause(&self) -> Duration {
+        (self.settings().max_age / 24).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+    }
+
+    /// Has the pool looked through in the background.
+    pub(super) fn tidy_soon(&self) {
+        // Full: it is going to be.
+        let _ = self.inner.tidy.try_send(());
     }
 
     /// Takes a checkout out of its session's hands.
@@ -147,16 +180,15 @@ impl WorkareaManager {
         }
     }
 
+    /// Keeps entries that are too old from being handed out.
+    pub(super) fn outdate(&self) {
+        self.inner.pool.outdate(self.oldest());
+    }
+
     /// Deletes entries that are too old, and makes those usable again whose dependencies are out of date.
-    pub(super) fn tidy_outdated(&self) {
-        let pool = &self.inner.pool;
-        pool.outdate(self.oldest());
-        let invalid = pool.in_state(State::Invalid);
-        if invalid.is_empty() {
-            return;
-        }
-        let manager = self.clone();
-        in_background("workarea-renew", move || invalid.iter().for_each(|id| manager.renew(id)));
+    fn tidy_outdated(&self) {
+        self.outdate();
+        self.inner.pool.in_state(State::Invalid).iter().for_each(|id| self.renew(id));
     }
 
     /// Makes an invalid entry usable again, or deletes it. What is not invalid any more is somebody else's.
@@ -302,7 +334,7 @@ mod tests {
         assert_eq!(pool.in_state(State::Warming), std::slice::from_ref(&id));
         pool.hand_out(&id, &SessionId::parse("s1").unwrap(), &contents()).unwrap();
         manager.renew(&id);
-        manager.configure(PoolSettings { max_age: std::time::Duration::ZERO, ..PoolSettings::default() });
+        manager.configure(PoolSettings { max_age: Duration::ZERO, ..PoolSettings::default() });
         while !manager.is_too_old(&id) {
             std::thread::yield_now();
         }

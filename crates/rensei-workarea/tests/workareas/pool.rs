@@ -58,6 +58,17 @@ fn statuses(manager: &WorkareaManager) -> Vec<PoolMemberStatus> {
     manager.pool_stats().members.iter().map(|member| member.status).collect()
 }
 
+/// Waits for what goes on in the background.
+async fn until(mut condition: impl FnMut() -> bool) {
+    let mut tick = tokio::time::interval(Duration::from_millis(2));
+    let reached = async {
+        while !condition() {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), reached).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_checkout_goes_to_the_next_session_at_another_commit() {
     let fixture = Fixture::new();
@@ -527,4 +538,33 @@ async fn a_note_without_its_checkout_says_nothing() {
     assert_eq!(manager.held(&id("s2")), None);
     let workarea = manager.acquire(&id("s2"), fixture.request("main")).await.unwrap();
     assert!(Path::new(&workarea.path).join("README.md").exists());
+}
+
+/// Makes all entries of a pool that nobody uses older.
+fn age(fixture: &Fixture, by: Duration) {
+    for entry in std::fs::read_dir(fixture.state().join("pool")).unwrap() {
+        let path = entry.unwrap().path().join("record.json");
+        let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let made = record["createdAtMs"].as_i64().unwrap() - i64::try_from(by.as_millis()).unwrap();
+        record["createdAtMs"] = made.into();
+        std::fs::write(&path, serde_json::to_vec(&record).unwrap()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_not_handed_out_and_goes_by_itself() {
+    let fixture = Fixture::new();
+    let first = fixture.manager();
+    first.acquire(&id("s1"), fixture.request("main")).await.unwrap();
+    first.release(&id("s1"), BACK).await.unwrap();
+    age(&fixture, Duration::from_secs(48 * 3600));
+    let manager = fixture.manager();
+    assert_eq!(only(&manager).status, PoolMemberStatus::Ready);
+    assert_eq!(manager.acquire(&id("s2"), fixture.request("main")).await.unwrap().acquire_path, "pool-fresh");
+    until(|| manager.pool_stats().total_members == 1).await;
+    manager.release(&id("s2"), BACK).await.unwrap();
+    // Nobody asks for anything from here on.
+    manager.configure(PoolSettings { max_age: Duration::from_secs(3), ..PoolSettings::default() });
+    until(|| manager.pool_stats().members.is_empty()).await;
+    assert_eq!(std::fs::read_dir(fixture.state().join("pool")).unwrap().count(), 0);
 }
