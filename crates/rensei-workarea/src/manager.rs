@@ -73,7 +73,7 @@ impl WorkareaManager {
         (manager, found, asked)
     }
 
-    /// Replaces the settings of the pool.
+    /// Replaces the settings of the pool. What goes because of it is deleted in the background.
     pub fn configure(&self, settings: PoolSettings) {
         let mut current = self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner);
         if *current == settings {
@@ -81,7 +81,7 @@ impl WorkareaManager {
         }
         *current = settings;
         drop(current);
-        self.trim();
+        self.tidy_soon();
     }
 
     /// Changes how many bytes idle checkouts may take; 0: any.

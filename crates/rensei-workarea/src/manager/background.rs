@@ -342,4 +342,18 @@ mod tests {
         assert_eq!(pool.in_state(State::Acquired), std::slice::from_ref(&id));
         assert!(pool.place(&id).dir().exists());
     }
+
+    #[test]
+    fn who_changes_the_settings_does_not_wait_for_what_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (manager, _, asked) = WorkareaManager::unattended(dir.path(), GitEnvironment::new(BTreeMap::new()));
+        let pool = &manager.inner.pool;
+        let key = Key { mirror: "r-1".to_owned(), toolchain: String::new() };
+        let id = pool.begin(&key, "r").unwrap();
+        pool.made(&id, &contents(), 7).unwrap();
+        manager.limit_idle(3);
+        assert_eq!((pool.in_state(State::Ready), asked.try_recv()), (vec![id], Ok(())));
+        manager.trim();
+        assert_eq!(pool.in_state(State::Ready), Vec::<String>::new());
+    }
 }
