@@ -26,10 +26,12 @@ pub(super) fn borrow(
             .and_then(|()| copy_if_any(&mirror.join("shallow"), &git_dir.join("shallow")))
             .map_err(failed),
         CloneStrategy::Full => {
+            // First, as a fetch may go on meanwhile: it brings objects before references to them.
+            let refs = packed_refs(mirror)?;
             copy_objects(&mirror.join("objects"), &git_dir.join("objects"))
                 .and_then(|()| copy_if_any(&mirror.join("shallow"), &git_dir.join("shallow")))
-                .map_err(failed)?;
-            copy_refs(git_dir, mirror)
+                .and_then(|()| std::fs::write(git_dir.join("packed-refs"), refs))
+                .map_err(failed)
         }
     }
 }
@@ -62,8 +64,8 @@ fn copy_objects(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// All branches of the remote, and its tags.
-fn copy_refs(git_dir: &Path, mirror: &Path) -> Result<(), WorkareaError> {
+/// All branches of the remote, and its tags, as a file of a checkout.
+fn packed_refs(mirror: &Path) -> Result<String, WorkareaError> {
     let failed = |error: &git2::Error| WorkareaError::local("read the mirror's branches", error);
     let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE | RepositoryOpenFlags::NO_DOTGIT;
     let opened = Repository::open_ext(mirror, flags, std::iter::empty::<&OsStr>());
@@ -84,6 +86,50 @@ fn copy_refs(git_dir: &Path, mirror: &Path) -> Result<(), WorkareaError> {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{id} {name}");
     }
-    let path = git_dir.join("packed-refs");
-    std::fs::write(&path, text).map_err(|error| WorkareaError::io("write", &path, error))
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use git2::Signature;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Brings news for as long as it is wanted.
+    fn fetch(mirror: &Repository, wanted: &AtomicBool) {
+        let who = Signature::now("t", "t@example.invalid").unwrap();
+        let mut parent: Option<Oid> = None;
+        for number in 0_u64.. {
+            let mut tree = mirror.treebuilder(None).unwrap();
+            tree.insert("file", mirror.blob(&number.to_le_bytes()).unwrap(), 0o100_644).unwrap();
+            let tree = mirror.find_tree(tree.write().unwrap()).unwrap();
+            let parents = parent.map(|id| mirror.find_commit(id).unwrap());
+            let parents: Vec<_> = parents.iter().collect();
+            parent = Some(mirror.commit(None, &who, &who, "news", &tree, &parents).unwrap());
+            mirror.reference("refs/heads/main", parent.unwrap(), true, "").unwrap();
+            if number > 100 && !wanted.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn a_copy_made_during_a_fetch_has_what_its_branches_lead_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let mirror = Repository::init_bare(dir.path().join("mirror")).unwrap();
+        fetch(&mirror, &AtomicBool::new(false));
+        let wanted = AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            let (path, wanted) = (dir.path(), &wanted);
+            scope.spawn(move || fetch(&Repository::open_bare(path.join("mirror")).unwrap(), wanted));
+            for round in 0..10 {
+                let copy = Repository::init(path.join(round.to_string())).unwrap();
+                borrow(copy.path(), &path.join("mirror"), CloneStrategy::Full, None).unwrap();
+                let main = copy.find_reference("refs/remotes/origin/main").unwrap();
+                let complete = main.peel_to_tree().and_then(|tree| copy.find_blob(tree.get(0).unwrap().id()).map(drop));
+                assert_eq!(complete, Ok(()), "round {round}");
+            }
+            wanted.store(false, Ordering::Relaxed);
+        });
+    }
 }
