@@ -3,9 +3,11 @@
 //! Their names carry the process that works on them, so that what a dead process left can be told from what a live
 //! one is busy with.
 
+mod delete;
+
 use rensei_process::ProcessIdentity;
+use rustix::io::Errno;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -76,16 +78,11 @@ fn is_abandoned(name: &str) -> bool {
     alive.is_none_or(|process| process.start_time != started)
 }
 
-/// Deletes a tree, also one with directories that were made read-only (package caches do that).
+/// Deletes a directory and everything in it, however deep and whatever its rights are. Missing is fine.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    match remove_once(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(path);
-            remove_once(path)
-        }
-        // Someone still wrote into it: once more, then it is their fault.
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => remove_once(path),
-        result => result,
+    match delete::delete(path) {
+        Err(Errno::NOENT) => Ok(()),
+        result => Ok(result?),
     }
 }
 
@@ -102,28 +99,10 @@ pub(crate) fn remove_any(path: &Path) -> io::Result<()> {
     }
 }
 
-fn remove_once(path: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-fn make_writable(dir: &Path) {
-    let mut pending = vec![dir.to_owned()];
-    while let Some(dir) = pending.pop() {
-        // Errors show up when the directory is deleted.
-        let _ = std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700));
-        let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
-        pending.extend(
-            entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()),
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn sweeps_what_the_dead_left_and_nothing_else() {
