@@ -3,6 +3,7 @@
 //! ```text
 //! <retained>/<id>/        the workarea as its session left it
 //! <retained>/<id>.json    what its archive is going to say
+//! <retained>/<id>.failed  why there will be none, unless somebody asks again
 //! ```
 //!
 //! A rename brings a workarea here, and its name is that of its archive to be. So whatever happens in between, a full disk
@@ -28,6 +29,8 @@ use std::path::{Path, PathBuf};
 
 /// Archives that one session can have from the same second.
 const MAX_SAME: u32 = 1000;
+/// Extension of the notes about what cannot be archived.
+const FAILED: &str = "failed";
 
 impl Archives {
     /// Keeps a workarea until it is archived. `move_to` moves it to the path that it is told, on the disk of the retained
@@ -79,7 +82,7 @@ impl Archives {
         };
         match &archived {
             Ok(_) => self.drop_retained(&path)?,
-            Err(error) => self.failures().note(id, error, self.root()),
+            Err(error) => self.note_failure(id, error),
         }
         archived
     }
@@ -87,7 +90,7 @@ impl Archives {
     /// Archives what is retained, but for what has failed and cannot succeed yet. Blocks for as long as copying takes.
     pub fn settle_all(&self) {
         for id in self.retained_ids().unwrap_or_default() {
-            if !self.failures().is_due(&id, self.root()) {
+            if !self.failures().is_due(&id, self.root()) || self.has_failed_for_good(&id) {
                 continue;
             }
             match self.settle(&id) {
@@ -129,7 +132,7 @@ impl Archives {
         let _alone = self.registering();
         for entry in std::fs::read_dir(self.retained_root()).into_iter().flatten().flatten() {
             let path = entry.path();
-            let is_note = path.extension().is_some_and(|extension| extension == "json");
+            let is_note = path.extension().is_some_and(|extension| extension == "json" || extension == FAILED);
             if is_note && std::fs::symlink_metadata(path.with_extension("")).is_err() {
                 // It says nothing without the workarea.
                 let _ = std::fs::remove_file(path);
@@ -172,6 +175,7 @@ impl Archives {
         let id = path.file_name().unwrap_or_default().to_string_lossy();
         // It says nothing without the workarea; the next start would remove it.
         let _ = std::fs::remove_file(self.note_of(&id));
+        let _ = std::fs::remove_file(self.failed_of(&id));
         self.failures().forget(&id);
         Ok(())
     }
@@ -189,5 +193,9 @@ impl Archives {
 
     fn note_of(&self, id: &str) -> PathBuf {
         self.retained_root().join(format!("{id}.json"))
+    }
+
+    fn failed_of(&self, id: &str) -> PathBuf {
+        self.retained_root().join(format!("{id}.{FAILED}"))
     }
 }

@@ -11,6 +11,7 @@ mod error;
 mod mode;
 mod names;
 mod queue;
+mod step;
 
 pub(crate) use beneath::{Tree, list, open_file};
 pub(crate) use copy::{Copied, CopyRules, Limits, Progress, copy};

@@ -176,7 +176,7 @@ pub struct WorkareaDetail {
 pub struct ExcludedEntry {
     /// Path in the tree.
     pub path: String,
-    /// `fifo`, `socket`, `device` or `unreadable`.
+    /// `fifo`, `socket`, `device`, `unreadable` or `too-deep`.
     pub kind: String,
 }
 

@@ -84,7 +84,7 @@ impl ArchiveError {
     /// What went wrong while a workarea was copied into an archive.
     pub(crate) fn while_archiving(workarea: &Path, root: &Path, error: TreeError) -> Self {
         match error {
-            TreeError::TooMany { .. } | TreeError::TooLarge { .. } => {
+            TreeError::TooMany { .. } | TreeError::TooLarge { .. } | TreeError::TooDeep { .. } => {
                 Self::TooLarge { path: workarea.display().to_string(), reason: error.to_string() }
             }
             TreeError::Io { operation, path, source } => {
@@ -122,6 +122,11 @@ impl ArchiveError {
             | Self::DiskFull { .. }
             | Self::Io { .. } => false,
         }
+    }
+
+    /// Whether no room and no other start makes a difference.
+    pub(crate) const fn is_permanent(&self) -> bool {
+        matches!(self, Self::TooLarge { .. })
     }
 
     /// HTTP status that an API answers with.
@@ -163,6 +168,6 @@ fn is_full(error: &io::Error) -> bool {
 pub(crate) fn with_source(error: &TreeError) -> String {
     match error {
         TreeError::Io { source, .. } => format!("{error}: {source}"),
-        TreeError::TooMany { .. } | TreeError::TooLarge { .. } => error.to_string(),
+        TreeError::TooMany { .. } | TreeError::TooLarge { .. } | TreeError::TooDeep { .. } => error.to_string(),
     }
 }

@@ -45,13 +45,16 @@ pub(super) struct Walk<'a> {
     a: &'a Tree,
     b: &'a Tree,
     levels: Vec<Level>,
+    /// Of the directory where the walk is.
+    path: Vec<u8>,
     begun: bool,
     seen: u64,
 }
 
 /// A directory on the way to where the walk is.
 struct Level {
-    path: Vec<u8>,
+    /// Length of its path, with which the walk's begins.
+    length: usize,
     sides: (bool, bool),
     /// Open while its own names are looked at, so that a deep tree does not use up all files.
     place: Option<Arc<Place>>,
@@ -81,10 +84,15 @@ impl Step {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(a: &'a Tree, b: &'a Tree) -> Self {
-        Self { a, b, levels: Vec::new(), begun: false, seen: 0 }
+        Self { a, b, levels: Vec::new(), path: Vec::new(), begun: false, seen: 0 }
     }
 
     fn enter(&mut self, path: Vec<u8>, sides: (bool, bool)) -> Result<(), Failure> {
+        let limit = Limits::USUAL.depth;
+        if self.levels.len() > limit {
+            let side = if sides.0 { Side::A } else { Side::B };
+            return Err(Failure { side, error: TreeError::too_deep(limit, &path) });
+        }
         let place = self.open(path.clone(), sides)?;
         let mut steps = steps(&place)?;
         if path.is_empty() {
@@ -93,7 +101,8 @@ impl<'a> Walk<'a> {
         if let Some(above) = self.levels.last_mut() {
             above.place = None;
         }
-        self.levels.push(Level { path, sides, place: Some(Arc::new(place)), steps: steps.into_iter() });
+        self.levels.push(Level { length: path.len(), sides, place: Some(Arc::new(place)), steps: steps.into_iter() });
+        self.path = path;
         Ok(())
     }
 
@@ -117,11 +126,12 @@ impl<'a> Walk<'a> {
         while let Some(level) = self.levels.last_mut() {
             let Some(step) = level.steps.next() else {
                 self.levels.pop();
+                self.path.truncate(self.levels.last().map_or(0, |level| level.length));
                 continue;
             };
             let directory = |kind: Option<FileType>| kind == Some(FileType::Directory);
             if step.enters {
-                let path = join(&level.path, step.name.to_bytes());
+                let path = join(&self.path, step.name.to_bytes());
                 self.enter(path, (directory(step.a), directory(step.b)))?;
                 continue;
             }
@@ -136,7 +146,7 @@ impl<'a> Walk<'a> {
             return Err(Failure { side: Side::A, error: TreeError::TooMany { limit: Limits::USUAL.entries } });
         }
         let reopened = match self.levels.last() {
-            Some(Level { place: None, path, sides, .. }) => Some(Arc::new(self.open(path.clone(), *sides)?)),
+            Some(Level { place: None, sides, .. }) => Some(Arc::new(self.open(self.path.clone(), *sides)?)),
             _ => None,
         };
         let place = self.levels.last_mut().and_then(|level| {

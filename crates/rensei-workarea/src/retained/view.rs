@@ -24,7 +24,7 @@ impl Archives {
         let found = Tree::open(self.retained_root()).and_then(|dir| dir.child(&name));
         found.map_err(|_gone| ArchiveError::NotFound { id: id.to_owned() })?;
         let row = self.retained_row(draft::read(self.retained_root(), id));
-        let notes = self.failures().reason(id).map(not_archived);
+        let notes = self.why_not_archived(id);
         Ok(WorkareaDetail {
             id: row.id,
             kind: row.kind,
@@ -50,8 +50,13 @@ impl Archives {
             .map(|row| row.id)
     }
 
+    fn why_not_archived(&self, id: &str) -> Option<String> {
+        let reason = self.failures().reason(id).map(str::to_owned);
+        reason.or_else(|| self.failed_for_good(id)).map(|reason| format!("not archived: {reason}"))
+    }
+
     fn retained_row(&self, draft: ArchiveManifest) -> WorkareaSummary {
-        let failed = self.failures().reason(&draft.id).map(not_archived);
+        let failed = self.why_not_archived(&draft.id);
         WorkareaSummary {
             kind: WorkareaKind::Active,
             status: if failed.is_some() { WorkareaStatus::Invalid } else { WorkareaStatus::Releasing },
@@ -66,8 +71,4 @@ impl Archives {
             ..WorkareaSummary::default()
         }
     }
-}
-
-fn not_archived(reason: &str) -> String {
-    format!("not archived: {reason}")
 }

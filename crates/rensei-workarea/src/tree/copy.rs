@@ -5,10 +5,12 @@ use super::content::Contents;
 use super::error::{TreeError, is_changed, is_denied};
 use super::names::{escaped, join, lossy};
 use super::queue::Queue;
+use super::step::Step;
 use rensei_proto::control::ExcludedEntry;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const CHUNK: usize = 64;
 /// How many of the things that were left out are named.
 const NAMED: usize = 1000;
+/// Bytes of their names together: an archive must be able to read its own manifest.
+const NAMED_BYTES: usize = 1 << 20;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -42,11 +46,13 @@ pub(crate) struct Limits {
     pub(crate) entries: u64,
     /// Bytes on disk.
     pub(crate) bytes: u64,
+    /// Directories in each other. Whatever is done with a tree takes a time that grows with the square of this.
+    pub(crate) depth: usize,
 }
 
 impl Limits {
     /// More than any tree that somebody works in, less than what fills every disk.
-    pub(crate) const USUAL: Self = Self { entries: 4_000_000, bytes: 256 << 30 };
+    pub(crate) const USUAL: Self = Self { entries: 4_000_000, bytes: 256 << 30, depth: 1024 };
 }
 
 /// How far a copy has come; others may look.
@@ -81,7 +87,7 @@ pub(crate) fn copy(source: &Tree, target: &Tree, rules: CopyRules, progress: &Pr
         size: AtomicU64::new(0),
         noted: Mutex::default(),
     };
-    copier.queue.push(Job::Directory { path: Vec::new(), mode: None });
+    copier.queue.push(Job::Directory { step: Arc::default(), mode: None });
     copier.queue.drain(|job| copier.run(job))?;
     copier.finish()
 }
@@ -100,20 +106,22 @@ struct Copier<'a> {
 #[derive(Default)]
 struct Noted {
     excluded: Vec<ExcludedEntry>,
+    excluded_bytes: usize,
     excluded_count: u64,
     /// Directories that get their mode when nothing is written into them any more.
-    modes: Vec<(Vec<u8>, Mode)>,
+    modes: Vec<(Arc<Step>, Mode)>,
 }
 
 enum Job {
     /// Of the mode that it shall have, if it is to get one.
-    Directory { path: Vec<u8>, mode: Option<Mode> },
+    Directory { step: Arc<Step>, mode: Option<Mode> },
     /// Things of a directory that are no directories.
     Files { place: Arc<Place>, entries: Vec<Listed> },
 }
 
 /// A directory on both sides.
 struct Place {
+    step: Arc<Step>,
     path: Vec<u8>,
     from: OwnedFd,
     to: OwnedFd,
@@ -122,12 +130,13 @@ struct Place {
 impl Copier<'_> {
     fn run(&self, job: Job) -> Result<(), TreeError> {
         match job {
-            Job::Directory { path, mode } => self.directory(path, mode),
+            Job::Directory { step, mode } => self.directory(step, mode),
             Job::Files { place, entries } => self.files(&place, &entries),
         }
     }
 
-    fn directory(&self, path: Vec<u8>, mode: Option<Mode>) -> Result<(), TreeError> {
+    fn directory(&self, step: Arc<Step>, mode: Option<Mode>) -> Result<(), TreeError> {
+        let path = step.path();
         let from = match self.source.directory(&path) {
             Ok(from) => from,
             // The root itself must be there.
@@ -136,9 +145,9 @@ impl Copier<'_> {
         };
         let to = self.target.directory(&path).map_err(|error| TreeError::io("open the copy of", &path, error))?;
         if let Some(mode) = mode {
-            self.noted().modes.push((path.clone(), mode));
+            self.noted().modes.push((Arc::clone(&step), mode));
         }
-        let place = Arc::new(Place { path, from, to });
+        let place = Arc::new(Place { step, path, from, to });
         let mut chunk = Vec::new();
         let listing = list(place.from.as_fd()).map_err(|error| TreeError::io("list", &place.path, error))?;
         for entry in listing {
@@ -172,6 +181,14 @@ impl Copier<'_> {
 
     fn enter(&self, place: &Place, name: &CStr) -> Result<(), TreeError> {
         let path = join(&place.path, name.to_bytes());
+        let (depth, limit) = (place.step.depth() + 1, self.rules.limits.depth);
+        if depth > limit {
+            if self.rules.tolerant {
+                self.exclude(&path, "too-deep");
+                return Ok(());
+            }
+            return Err(TreeError::too_deep(limit, &path));
+        }
         let (mode, wanted) = if self.rules.exact_modes {
             let stat = match rustix::fs::statat(&place.from, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
@@ -183,7 +200,7 @@ impl Copier<'_> {
         };
         rustix::fs::mkdirat(&place.to, name, mode).map_err(|error| TreeError::io("create", &path, error))?;
         self.count(0)?;
-        self.queue.push(Job::Directory { path, mode: wanted });
+        self.queue.push(Job::Directory { step: Step::below(&place.step, name), mode: wanted });
         Ok(())
     }
 
@@ -245,12 +262,13 @@ impl Copier<'_> {
     /// Directories get their modes from the inside out, so that none of them locks us out.
     fn finish(self) -> Result<Copied, TreeError> {
         let mut noted = self.noted.into_inner().unwrap_or_else(PoisonError::into_inner);
-        noted.modes.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
-        for (path, mode) in &noted.modes {
-            let directory = self.target.directory(path);
+        noted.modes.sort_unstable_by_key(|(step, _)| Reverse(step.depth()));
+        for (step, mode) in &noted.modes {
+            let path = step.path();
+            let directory = self.target.directory(&path);
             directory
                 .and_then(|directory| rustix::fs::fchmod(directory, *mode))
-                .map_err(|error| TreeError::io("set the mode of", path, error))?;
+                .map_err(|error| TreeError::io("set the mode of", &path, error))?;
         }
         noted.excluded.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(Copied {
@@ -287,7 +305,8 @@ impl Copier<'_> {
     fn exclude(&self, path: &[u8], kind: &str) {
         let mut noted = self.noted();
         noted.excluded_count += 1;
-        if noted.excluded.len() < NAMED {
+        noted.excluded_bytes = noted.excluded_bytes.saturating_add(path.len());
+        if noted.excluded.len() < NAMED && noted.excluded_bytes <= NAMED_BYTES {
             let path = escaped(path).unwrap_or_else(|| lossy(path));
             noted.excluded.push(ExcludedEntry { path, kind: kind.to_owned() });
         }

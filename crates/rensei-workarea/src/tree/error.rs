@@ -24,6 +24,14 @@ pub(crate) enum TreeError {
         /// The limit.
         limit: u64,
     },
+    /// Its directories are in each other further than is ever copied or compared.
+    #[error("the tree has more than {limit} directories in each other: `{path}…`")]
+    TooDeep {
+        /// The limit.
+        limit: usize,
+        /// Where they begin.
+        path: String,
+    },
     /// It is larger than what is ever copied or compared.
     #[error("the tree has more than {limit} bytes")]
     TooLarge {
@@ -33,11 +41,19 @@ pub(crate) enum TreeError {
 }
 
 impl TreeError {
+    pub(crate) fn too_deep(limit: usize, path: &[u8]) -> Self {
+        Self::TooDeep { limit, path: shortened(path, 100) }
+    }
+
     pub(crate) fn io(operation: &'static str, path: &[u8], source: impl Into<io::Error>) -> Self {
-        let path = escaped(path).unwrap_or_else(|| lossy(path));
-        let path: String = path.chars().take(400).flat_map(char::escape_debug).collect();
+        let path = shortened(path, 400);
         Self::Io { operation, path: if path.is_empty() { ".".to_owned() } else { path }, source: source.into() }
     }
+}
+
+fn shortened(path: &[u8], chars: usize) -> String {
+    let path = escaped(path).unwrap_or_else(|| lossy(path));
+    path.chars().take(chars).flat_map(char::escape_debug).collect()
 }
 
 /// Whether something cannot be read by this user.
