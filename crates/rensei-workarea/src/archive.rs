@@ -234,6 +234,9 @@ impl Opened<'_> {
         read_manifest(&self.directory).map_err(|error| match error {
             ManifestError::Missing => ArchiveError::NotFound { id: self.id.clone() },
             ManifestError::Corrupted { reason } => ArchiveError::Corrupted { id: self.id.clone(), reason },
+            ManifestError::Unreadable(error) => {
+                ArchiveError::io("read the manifest of archive", Path::new(&self.id), error)
+            }
         })
     }
 

@@ -36,8 +36,8 @@ impl Archives {
     /// `.rensei` at the top is private and not compared. An archive never differs from itself.
     ///
     /// # Errors
-    /// [`ArchiveError::NotFound`] when one has no tree, [`ArchiveError::Corrupted`] when one cannot be read; what was
-    /// emitted before that is right.
+    /// [`ArchiveError::NotFound`] when one has no tree, [`ArchiveError::Corrupted`] when one is damaged,
+    /// [`ArchiveError::Io`] when it cannot be read now; what was emitted before that is right.
     pub fn diff(
         &self,
         a: &str,
@@ -57,7 +57,7 @@ impl Archives {
             emit(entry)
         });
         compared.map_err(|Failure { side, error }| {
-            ArchiveError::while_reading(if side == Side::A { a } else { b }, &error)
+            ArchiveError::while_reading(if side == Side::A { a } else { b }, error)
         })?;
         Ok(summary)
     }

@@ -91,8 +91,8 @@ pub struct WorkareaSummary {
     /// Provider that an archived workarea came from.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source_provider: String,
-    /// Why there is an archive, or `corrupted: <reason>`; of a workarea that is still to be archived the same, or
-    /// `not archived: <reason>`.
+    /// Why there is an archive, `corrupted: <reason>` or `unreadable: <reason>`; of a workarea that is still to be
+    /// archived the same, or `not archived: <reason>`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub disposition: String,
     /// When a live one was taken into use.

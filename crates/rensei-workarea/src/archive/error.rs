@@ -1,6 +1,7 @@
 //! Why an operation on archives failed.
 
 use crate::tree::TreeError;
+use rustix::io::Errno;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -47,10 +48,10 @@ pub enum ArchiveError {
         /// Which one.
         id: String,
     },
-    /// The tree is larger than what is archived.
-    #[error("`{path}` is not archived: {reason}")]
+    /// The tree is larger than what is archived, compared or restored.
+    #[error("`{path}` is too large: {reason}")]
     TooLarge {
-        /// The workarea.
+        /// The workarea or archive.
         path: String,
         /// Which limit it exceeds.
         reason: String,
@@ -93,19 +94,29 @@ impl ArchiveError {
         }
     }
 
-    /// What went wrong while the tree of an archive was compared: it is the archive's fault.
-    pub(crate) fn while_reading(id: &str, error: &TreeError) -> Self {
-        Self::Corrupted { id: id.to_owned(), reason: with_source(error) }
+    /// What went wrong while the tree of an archive was compared: but for what this host cannot do it is the archive's
+    /// fault.
+    pub(crate) fn while_reading(id: &str, error: TreeError) -> Self {
+        match error {
+            TreeError::Io { operation, path, source } if is_of_the_host(&source) => {
+                Self::io(&format!("{operation} `{path}` of archive"), Path::new(id), source)
+            }
+            TreeError::Io { ref source, .. } => {
+                Self::Corrupted { id: id.to_owned(), reason: format!("{error}: {source}") }
+            }
+            TreeError::TooMany { .. } | TreeError::TooLarge { .. } | TreeError::TooDeep { .. } => {
+                Self::TooLarge { path: id.to_owned(), reason: error.to_string() }
+            }
+        }
     }
 
-    /// What went wrong while the tree of an archive was restored into `target`: but for a full disk it is the archive's
-    /// fault.
+    /// What went wrong while the tree of an archive was restored into `target`.
     pub(crate) fn while_restoring(id: &str, target: &Path, error: TreeError) -> Self {
         match error {
             TreeError::Io { operation, path, source } if is_full(&source) => {
                 Self::io(&format!("{operation} `{path}` of archive `{id}` in"), target, source)
             }
-            other => Self::while_reading(id, &other),
+            other => Self::while_reading(id, other),
         }
     }
 
@@ -164,10 +175,13 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// An error of a tree with what caused it, for texts that carry no chain.
-pub(crate) fn with_source(error: &TreeError) -> String {
-    match error {
-        TreeError::Io { source, .. } => format!("{error}: {source}"),
-        TreeError::TooMany { .. } | TreeError::TooLarge { .. } | TreeError::TooDeep { .. } => error.to_string(),
-    }
+/// Whether it says more of this host and this moment than of what is on the disk.
+pub(crate) fn is_of_the_host(error: &io::Error) -> bool {
+    let host = |errno| {
+        matches!(
+            errno,
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::IO | Errno::ACCESS | Errno::PERM | Errno::ROFS
+        )
+    };
+    is_full(error) || Errno::from_io_error(error).is_some_and(host)
 }

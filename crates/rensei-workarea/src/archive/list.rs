@@ -59,14 +59,14 @@ impl Archives {
             status: WorkareaStatus::Archived,
             ..WorkareaSummary::default()
         };
-        let corrupted =
-            |reason: String| Some(WorkareaSummary { disposition: format!("corrupted: {reason}"), ..row.clone() });
+        let told = |disposition: String| Some(WorkareaSummary { disposition, ..row.clone() });
         let read = match directory.map(|directory| read_manifest(&directory)) {
             Ok(Ok(read)) => read,
             // Removed or replaced since it was listed.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) | Ok(Err(ManifestError::Missing)) => return None,
-            Ok(Err(ManifestError::Corrupted { reason })) => return corrupted(reason),
-            Err(error) => return corrupted(format!("the archive cannot be opened: {error}")),
+            Ok(Err(ManifestError::Corrupted { reason })) => return told(format!("corrupted: {reason}")),
+            Ok(Err(ManifestError::Unreadable(error))) => return told(format!("unreadable: {error}")),
+            Err(error) => return told(format!("unreadable: {error}")),
         };
         let manifest = read.manifest;
         Some(WorkareaSummary {

@@ -1,5 +1,6 @@
 //! `manifest.json` of an archive.
 
+use super::error::is_of_the_host;
 use crate::tree::{Tree, file_type, open_file};
 use rensei_proto::control::ExcludedEntry;
 use rustix::fs::FileType;
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 
 /// Name of the manifest in an archive.
 pub(crate) const MANIFEST: &CStr = c"manifest.json";
@@ -97,7 +98,21 @@ pub(crate) struct Read {
 #[derive(Debug)]
 pub(crate) enum ManifestError {
     Missing,
-    Corrupted { reason: String },
+    Corrupted {
+        reason: String,
+    },
+    /// It may be as good as ever.
+    Unreadable(io::Error),
+}
+
+impl ManifestError {
+    fn of(operation: &str, error: impl Into<io::Error>) -> Self {
+        let error = error.into();
+        if is_of_the_host(&error) {
+            return Self::Unreadable(error);
+        }
+        Self::Corrupted { reason: format!("manifest.json cannot be {operation}: {error}") }
+    }
 }
 
 /// Reads the manifest in the directory of an archive.
@@ -112,15 +127,15 @@ pub(crate) fn read_named(directory: &Tree, name: &CStr) -> Result<Read, Manifest
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Err(ManifestError::Missing),
         Err(Errno::LOOP) => return Err(corrupted("manifest.json is a symbolic link".to_owned())),
-        Err(error) => return Err(corrupted(format!("manifest.json cannot be opened: {error}"))),
+        Err(error) => return Err(ManifestError::of("opened", error)),
     };
-    let stat = rustix::fs::fstat(&file).map_err(|error| corrupted(format!("manifest.json cannot be read: {error}")))?;
+    let stat = rustix::fs::fstat(&file).map_err(|error| ManifestError::of("read", error))?;
     if file_type(&stat) != FileType::RegularFile {
         return Err(corrupted("manifest.json is not a regular file".to_owned()));
     }
     let mut text = Vec::new();
     let read = file.take(MAX_BYTES + 1).read_to_end(&mut text);
-    read.map_err(|error| corrupted(format!("manifest.json cannot be read: {error}")))?;
+    read.map_err(|error| ManifestError::of("read", error))?;
     if text.len() as u64 > MAX_BYTES {
         return Err(corrupted(format!("manifest.json is larger than {} MiB", MAX_BYTES >> 20)));
     }

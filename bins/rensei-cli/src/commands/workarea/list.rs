@@ -57,7 +57,7 @@ fn section(output: &Output, rows: &[WorkareaSummary], now: i64) -> String {
 /// A broken archive is archived, too.
 fn tone(row: &WorkareaSummary) -> Tone {
     match row.status {
-        _ if row.disposition.starts_with("corrupted") => Tone::Bad,
+        _ if ["corrupted", "unreadable"].iter().any(|bad| row.disposition.starts_with(bad)) => Tone::Bad,
         WorkareaStatus::Ready | WorkareaStatus::Acquired => Tone::Good,
         WorkareaStatus::Warming | WorkareaStatus::Releasing => Tone::Busy,
         WorkareaStatus::Invalid => Tone::Bad,
