@@ -8,6 +8,7 @@ use crate::scratch;
 use crate::tree::{Copied, CopyRules, Limits, Tree, copy};
 use jiff::Timestamp;
 use note::Note;
+use rensei_proto::SessionId;
 use rensei_proto::control::{RestoreRequest, WorkareaDetail, WorkareaKind, WorkareaStatus};
 use std::fmt;
 use std::io;
@@ -48,20 +49,21 @@ impl Archives {
     /// are 0750, files keep their modes but for set-id bits, and what is neither file, directory nor link is left out.
     ///
     /// # Errors
-    /// [`ArchiveError`], in this order: the id, the manifest, the pool, the session, the tree; then copying. Nothing is
-    /// left behind.
+    /// [`ArchiveError`], in this order: the session's name, the id, the manifest, the pool, the session, the tree; then
+    /// copying. Nothing is left behind.
     pub fn restore(
         &self,
         id: &str,
         request: &RestoreRequest,
         context: &RestoreContext<'_>,
     ) -> Result<WorkareaDetail, ArchiveError> {
+        let session = request.into_session_id.as_deref().filter(|session| !session.is_empty());
+        session.map(SessionId::parse).transpose().map_err(|source| ArchiveError::InvalidSession { source })?;
         let archive = self.open(id)?;
         let read = archive.manifest()?;
         if let Some(delay) = (context.saturated)() {
             return Err(ArchiveError::Saturated { retry_after: if delay.is_zero() { RETRY_AFTER } else { delay } });
         }
-        let session = request.into_session_id.as_deref().filter(|session| !session.is_empty());
         // Held until the workarea is registered, so that of two callers one gets it.
         let _reserved = session.map(|session| self.claim(session, context)).transpose()?;
         let tree = archive.tree()?.ok_or_else(|| no_tree(id))?;

@@ -87,6 +87,7 @@ async fn prune(
 pub(super) fn refused(operation: &str, error: &ArchiveError) -> Refusal {
     let text = match error {
         ArchiveError::Corrupted { reason, .. } => format!("archive corrupted: {reason}"),
+        ArchiveError::InvalidSession { .. } => chain(error),
         ArchiveError::Io { .. } | ArchiveError::DiskFull { .. } => format!("{operation}: {}", chain(error)),
         other => other.to_string(),
     };

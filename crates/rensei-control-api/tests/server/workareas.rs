@@ -73,6 +73,11 @@ async fn a_restore_is_registered_and_conflicts_are_told() {
     let path = "/api/daemon/workareas/wa-1/restore";
     let bad = server.post(path, "{").await;
     assert_eq!((bad.status, bad.error().starts_with("invalid body: ")), (400, true));
+    for bad in ["../../x", "a/b", ".hidden", "-rf", "a\\u0000b"] {
+        let refused = server.post(path, &format!(r#"{{"intoSessionId":"{bad}"}}"#)).await;
+        assert_eq!(refused.status, 400, "{bad}: {refused:?}");
+        assert!(refused.error().starts_with("invalid `intoSessionId`: "), "{bad}: {refused:?}");
+    }
     let first = server.post(path, r#"{"intoSessionId":"s2","reason":"look"}"#).await;
     assert_eq!(first.status, 201, "{first:?}");
     let restored = first.json()["workarea"].clone();

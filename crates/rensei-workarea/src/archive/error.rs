@@ -1,6 +1,7 @@
 //! Why an operation on archives failed.
 
 use crate::tree::TreeError;
+use rensei_proto::InvalidSessionId;
 use rustix::io::Errno;
 use std::io;
 use std::path::Path;
@@ -15,6 +16,13 @@ pub enum ArchiveError {
     InvalidId {
         /// The offending text, shortened and escaped.
         shown: String,
+    },
+    /// The session that a workarea is wanted for cannot be one.
+    #[error("invalid `intoSessionId`")]
+    InvalidSession {
+        /// What is wrong with it.
+        #[source]
+        source: InvalidSessionId,
     },
     /// There is no such archive or restored workarea.
     #[error("no workarea `{id}`")]
@@ -126,6 +134,7 @@ impl ArchiveError {
         match self {
             Self::Saturated { .. } | Self::InUse { .. } => true,
             Self::InvalidId { .. }
+            | Self::InvalidSession { .. }
             | Self::NotFound { .. }
             | Self::Corrupted { .. }
             | Self::Conflict { .. }
@@ -144,7 +153,7 @@ impl ArchiveError {
     #[must_use]
     pub const fn http_status(&self) -> u16 {
         match self {
-            Self::InvalidId { .. } | Self::Corrupted { .. } => 400,
+            Self::InvalidId { .. } | Self::InvalidSession { .. } | Self::Corrupted { .. } => 400,
             Self::NotFound { .. } => 404,
             Self::Conflict { .. } | Self::InUse { .. } => 409,
             Self::TooLarge { .. } => 413,
@@ -166,7 +175,7 @@ impl ArchiveError {
             Self::Saturated { .. } => Some("try again later, or raise `capacity.poolMaxDiskGb`"),
             Self::InUse { .. } => Some("try again when the diff or restore that reads it is done"),
             Self::DiskFull { .. } => Some("`rensei workarea prune --max-disk <size>` makes room"),
-            Self::TooLarge { .. } | Self::Io { .. } => None,
+            Self::InvalidSession { .. } | Self::TooLarge { .. } | Self::Io { .. } => None,
         }
     }
 }
