@@ -154,7 +154,7 @@ async fn a_difference_that_breaks_off_ends_with_its_error() {
     let lines = server.get("/api/daemon/workareas/a/diff/b").await;
     assert_eq!(lines.status, 200);
     let last: Value = serde_json::from_str(lines.body.lines().last().unwrap()).unwrap();
-    assert!(last["error"].as_str().unwrap().starts_with("archive corrupted: "), "{last}");
+    assert!(last["error"].as_str().unwrap().starts_with("`b` is too large: "), "{last}");
     assert!(lines.body.lines().all(|line| !line.contains("summary")));
     let client = ControlClient::new(&format!("http://{}", server.address)).unwrap();
     let broken = client.diff_workareas("a", "b", |_entry| ()).await;
