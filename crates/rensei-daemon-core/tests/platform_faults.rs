@@ -569,6 +569,22 @@ async fn retry_after_silences_a_lane_and_only_that_lane() {
 }
 
 #[tokio::test]
+async fn sessions_that_come_and_go_do_not_cut_a_retry_after_short() {
+    let platform = FakePlatform::start().await;
+    let host = TempState::new(&platform).start().await;
+    platform.until_count(Call::Poll, 1).await;
+    platform.always(Call::Heartbeat, Answer::json(429, "{}").header("retry-after", "3600"));
+    platform.until_more(Call::Heartbeat, 1).await;
+    let before = platform.count(Call::Heartbeat);
+    for id in ["first", "second", "third"] {
+        platform.enqueue(&WorkItem::new(id));
+        assert_eq!(platform.ended(id).await["status"], "completed");
+    }
+    assert_eq!(platform.count(Call::Heartbeat), before);
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn no_bearer_leaves_for_another_host() {
     let capture = Capture::install();
     let (platform, elsewhere) = (FakePlatform::start().await, FakePlatform::start().await);

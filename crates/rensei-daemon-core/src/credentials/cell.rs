@@ -2,6 +2,7 @@
 
 use rensei_proto::Secret;
 use rensei_proto::platform::{EXTENSION_LONG_POLL, RegisterResponse};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -10,6 +11,8 @@ use tokio::sync::watch;
 const ASSUMED_LIFE: Duration = Duration::from_secs(3600);
 /// How long before its expiry a token is replaced.
 const REFRESH_AHEAD: Duration = Duration::from_secs(300);
+/// Most that is added to it, different for each worker.
+const REFRESH_SPREAD: Duration = Duration::from_secs(60);
 
 /// One identity. Lanes hold it behind an `Arc` and compare generations to tell "mine was rejected" from "somebody has
 /// already replaced it".
@@ -31,7 +34,7 @@ impl Credentials {
         let or = |ms: u64, default: u64| Duration::from_millis(if ms == 0 { default } else { ms });
         let left = life.left.unwrap_or(ASSUMED_LIFE);
         // A token that lives less than twice the margin is replaced at half its life.
-        let ahead = REFRESH_AHEAD.min(left / 2);
+        let ahead = (REFRESH_AHEAD + spread(&answer.worker_id)).min(left / 2);
         Self {
             worker_id: answer.worker_id.clone(),
             token: answer.runtime_token.clone(),
@@ -42,6 +45,13 @@ impl Credentials {
             refresh_at: life.since_boot.saturating_add(left.saturating_sub(ahead)),
         }
     }
+}
+
+/// Hosts that registered together should not come back together.
+fn spread(worker_id: &str) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    worker_id.hash(&mut hasher);
+    REFRESH_SPREAD.mul_f64((hasher.finish() % 1000) as f64 / 1000.0)
 }
 
 /// How old a token can get.

@@ -2,6 +2,7 @@
 
 use super::mutation;
 use crate::allowlist;
+use crate::credentials::Credentials;
 use crate::errors::chain;
 use crate::host::Host;
 use crate::lifecycle::{Phase, UpdateStage};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// Pause after an early refresh that failed.
+const REFRESH_PAUSE: Duration = Duration::from_secs(30);
 /// Longest text of a mutation that is repeated in a beat, in bytes.
 pub(super) const MAX_TEXT: usize = 256;
 
@@ -36,11 +39,13 @@ pub(crate) struct HeartbeatLane {
     pulse: Arc<watch::Sender<Pulse>>,
     /// Identity and digest of the allowlist that the control plane has confirmed.
     transmitted: (u64, String),
+    /// Since boot; an early refresh has failed shortly before.
+    no_refresh_before: Duration,
 }
 
 impl HeartbeatLane {
     pub(crate) fn new(host: Arc<Host>, org: Arc<Org>, link: Arc<Link>, pulse: Arc<watch::Sender<Pulse>>) -> Self {
-        Self { host, org, link, pulse, transmitted: Default::default() }
+        Self { host, org, link, pulse, transmitted: Default::default(), no_refresh_before: Duration::ZERO }
     }
 
     /// Connects, then beats until dropped.
@@ -49,31 +54,44 @@ impl HeartbeatLane {
         let mut delays = backoff();
         loop {
             let current = self.link.cell.available().await;
-            if self.host.clock.since_boot() >= current.refresh_at
-                && let Err(error) = self.link.refresh_ahead(&current).await
-            {
-                tracing::warn!(event = "runtime-token", error = chain(&error), "[runtime-token] early refresh failed");
-            }
+            self.refresh_in_time(&current).await;
             if let Some(twin) = self.host.orgs.twin_of(&self.org) {
                 self.keep_quiet(&twin);
                 self.rest(current.heartbeat_interval).await;
                 continue;
             }
-            let pause = match self.beat().await {
+            match self.beat().await {
                 Ok(()) => {
                     delays = backoff();
-                    current.heartbeat_interval
+                    self.rest(current.heartbeat_interval.min(self.until_refresh())).await;
                 }
                 Err(error) => {
                     self.link.note_failure(&error);
                     tracing::warn!(error = chain(&error), "heartbeat failed");
                     // Our own patience must not cost leases; what the control plane asks for is its own choice.
                     let own = delays.next().unwrap_or(MAX_DELAY).min(current.heartbeat_interval);
-                    patience(&error).unwrap_or(own)
+                    self.recover(own, patience(&error)).await;
                 }
-            };
-            self.rest(pause).await;
+            }
         }
+    }
+
+    /// Replaces a token before it expires. A refresh that failed is not tried with every beat.
+    async fn refresh_in_time(&mut self, current: &Arc<Credentials>) {
+        let now = self.host.clock.since_boot();
+        if now < current.refresh_at.max(self.no_refresh_before) {
+            return;
+        }
+        if let Err(error) = self.link.refresh_ahead(current).await {
+            tracing::warn!(event = "runtime-token", error = chain(&error), "[runtime-token] early refresh failed");
+            self.no_refresh_before = now.saturating_add(patience(&error).unwrap_or(REFRESH_PAUSE));
+        }
+    }
+
+    /// How long the token is still good enough.
+    fn until_refresh(&self) -> Duration {
+        let due = self.link.cell.current().map_or(Duration::MAX, |current| current.refresh_at);
+        due.max(self.no_refresh_before).saturating_sub(self.host.clock.since_boot())
     }
 
     /// Two files for one organisation: what one of them said of its sessions would be wrong for the other's.
@@ -92,6 +110,20 @@ impl HeartbeatLane {
             _changed = self.host.lifecycle.changed_from(phase) => {}
             () = self.org.beat.notified() => {}
             () = self.org.occupancy_changed() => {}
+        }
+    }
+
+    /// Waits after a failure. Sessions that come and go are no reason to try earlier, and none is one where the control
+    /// plane has said when to come again.
+    async fn recover(&self, own: Duration, asked: Option<Duration>) {
+        if let Some(asked) = asked {
+            return tokio::time::sleep(asked).await;
+        }
+        let phase = self.host.lifecycle.phase();
+        tokio::select! {
+            () = tokio::time::sleep(own) => {}
+            _changed = self.host.lifecycle.changed_from(phase) => {}
+            () = self.org.beat.notified() => {}
         }
     }
 
