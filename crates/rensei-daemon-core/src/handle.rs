@@ -250,11 +250,12 @@ impl DaemonHandle {
     }
 
     /// Who asks about a session, having shown this token, from the other end of a connection that is the socket with this
-    /// inode. With [`ControlAuth::Open`] everybody is as good as the worker.
+    /// inode. With [`ControlAuth::Open`] everybody but another session is as good as the worker.
     pub async fn caller(&self, id: &SessionId, token: Option<&str>, socket: Option<u64>) -> Caller {
-        match self.control_auth() {
-            ControlAuth::Open => Caller::Worker,
-            _ => self.host.sessions.caller(id, token, socket).await,
+        match (self.host.sessions.caller(id, token, socket).await, self.control_auth()) {
+            (Caller::OtherSession, _) => Caller::OtherSession,
+            (_, ControlAuth::Open) => Caller::Worker,
+            (caller, _) => caller,
         }
     }
 

@@ -28,10 +28,14 @@ async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
 impl Pair {
     /// `own` and `other` run these scripts; before that each writes its environment to `<id>.env`.
     async fn start(own: &str, other: &str) -> Self {
+        Self::with("", own, other).await
+    }
+
+    async fn with(more: &str, own: &str, other: &str) -> Self {
         let (platform, out) = (FakePlatform::start().await, tempfile::tempdir().unwrap());
         let config = format!(
             "projects:\n- {{id: app, repository: \"http://127.0.0.1:9/app.git\"}}\n- {{id: lib, repository: /srv/lib}}\n\
-            orchestrator: {{url: \"{}\", authToken: {REGISTRATION_TOKEN}}}\n",
+            orchestrator: {{url: \"{}\", authToken: {REGISTRATION_TOKEN}}}\n{more}",
             platform.url()
         );
         let item = |id: &str, project: &str, script: &str| {
@@ -124,6 +128,15 @@ async fn a_session_sees_its_own_detail_and_no_others() {
         assert_eq!(files_with(pair.server.root(), secret), "", "kept on disk");
     }
     assert_eq!(pair.call("POST /api/daemon/sessions/own/stop", "").await.0, 200, "people may stop what runs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_open_to_everybody_still_keeps_sessions_apart() {
+    let pair = Pair::with("control: {auth: open}\n", "sleep 60", "sleep 60").await;
+    let detail = "GET /api/daemon/sessions/own";
+    let (status, seen) = pair.call(detail, "").await;
+    assert_eq!((status, has_credentials(&seen)), (200, (true, true)), "{seen}");
+    assert_eq!(pair.call(detail, &pair.token("other")).await.0, 403);
 }
 
 #[cfg(target_os = "linux")]
