@@ -72,8 +72,8 @@ async fn owner(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<(u32,
     };
     let found = match sock_diag::find(remote, local) {
         Ok(socket) => Some(socket).filter(held),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        // A sandbox may forbid the question; the table is there too, but all of it must be read.
+        // A sandbox may forbid the question, and a kernel that was built without it knows of no socket at all; the table is
+        // there too, but all of it must be read.
         Err(_) => tokio::task::spawn_blocking(move || proc_net::find(held)).await.map_err(io::Error::other)??,
     };
     match found {
