@@ -9,8 +9,10 @@ impl Host {
     pub(crate) fn reload(&self, name: &OrgName, file: &ConfigWriter, reloaded: &Reloaded) {
         if *name == OrgName::MAIN {
             self.note_stale(reloaded);
-            self.sessions.configure_pool(&reloaded.config);
-            // Only when the file says something new: a capacity that was set over the API stays otherwise.
+            // Only where the file says something new: what was set over the API stays otherwise.
+            if reloaded.changes.pool {
+                self.sessions.configure_pool(&reloaded.config);
+            }
             if reloaded.changes.max_sessions {
                 self.set_max_sessions(reloaded.config.max_sessions());
             }

@@ -12,6 +12,8 @@ pub struct Changes {
     pub orchestrator: bool,
     /// `capacity.maxConcurrentSessions` differs: accept up to the new number. Running sessions are not touched.
     pub max_sessions: bool,
+    /// What rules idle workareas differs, `capacity.poolMaxDiskGb` or `workarea`: tend them by that from now on.
+    pub pool: bool,
     /// Keys that take effect with the next start only, in the order of the reference.
     pub restart_needed: Vec<&'static str>,
 }
@@ -20,7 +22,7 @@ impl Changes {
     /// Whether nothing differs.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        !self.projects && !self.orchestrator && !self.max_sessions && self.restart_needed.is_empty()
+        !self.projects && !self.orchestrator && !self.max_sessions && !self.pool && self.restart_needed.is_empty()
     }
 }
 
@@ -28,11 +30,13 @@ impl Changes {
 #[must_use]
 pub fn changes(old: &Config, new: &Config) -> Changes {
     let orchestrator = |config: &Config| config.orchestrator.as_ref().map(|o| (o.url.clone(), o.auth_token.clone()));
+    let pool = |config: &Config| (config.capacity.pool_max_disk_gb, config.workarea.clone());
     let restart = KEYS.iter().filter(|key| key.applies == Applies::Restart && (key.differs)(old, new));
     Changes {
         projects: old.projects != new.projects,
         orchestrator: orchestrator(old) != orchestrator(new),
         max_sessions: old.max_sessions() != new.max_sessions(),
+        pool: pool(old) != pool(new),
         restart_needed: restart.map(|key| key.path).collect(),
     }
 }
@@ -71,6 +75,8 @@ mod tests {
                 BASE.replace("id: p", "id: z").replace("{id: m}", "{id: n}") + "capacity: {maxConcurrentSessions: 1}\n",
                 Changes { max_sessions: true, restart_needed: vec!["machine.id"], ..hot },
             ),
+            (format!("{BASE}capacity: {{poolMaxDiskGb: 3}}\n"), Changes { pool: true, ..Changes::default() }),
+            (format!("{BASE}workarea: {{maxAgeHours: 3}}\n"), Changes { pool: true, ..Changes::default() }),
         ];
         for (text, expected) in cases {
             assert_eq!(between(BASE, &text), expected, "{text}");
