@@ -21,6 +21,8 @@ use tokio::sync::{Notify, watch};
 /// Prefixes of tokens that a real control plane minted.
 const LIVE_PREFIXES: [&str; 2] = ["rsp_live_", "rsk_live_"];
 
+const SWITCHED_OFF: &str = "registration is switched off by the environment";
+
 /// What is the same for all links of a host.
 #[derive(Debug)]
 pub(crate) struct Connector {
@@ -47,7 +49,7 @@ impl Connector {
                 let token = orchestrator.auth_token.clone().unwrap_or_default();
                 Connection::Link(Arc::new(self.link(name, &orchestrator.url, token, &allowlist)?))
             }
-            (named, problem) => Connection::None(unlinked(named, problem)),
+            (named, problem) => Connection::None(self.without_link(named, problem)),
         };
         let url = config.orchestrator.as_ref().map_or("", |orchestrator| orchestrator.url.as_str());
         Ok(Self::org(name, file, url, (allowlist, connection)))
@@ -120,12 +122,18 @@ impl Connector {
         remote(config).filter(|_| self.obstacle(config).is_none())
     }
 
+    /// A host that is not to register serves its own machine, and nothing is wrong with its token.
+    fn without_link(&self, named: Option<&Orchestrator>, problem: Option<String>) -> Registration {
+        let stands = unlinked(named, problem);
+        if self.off { Registration { state: RegistrationState::Local, ..stands } } else { stands }
+    }
+
     /// Why nobody registers with the control plane that is configured.
     fn obstacle(&self, config: &Config) -> Option<String> {
         let orchestrator = remote(config)?;
         let token = orchestrator.auth_token.as_ref().map_or("", Secret::expose);
         if self.off {
-            return Some("registration is switched off by the environment".to_owned());
+            return Some(SWITCHED_OFF.to_owned());
         }
         if LIVE_PREFIXES.iter().any(|prefix| token.starts_with(prefix)) {
             return None;

@@ -228,17 +228,20 @@ mod tests {
         (file, Config::clone(&config))
     }
 
-    fn orgs(dir: &Path) -> Orgs {
-        let connector = Connector {
+    fn connector(dir: &Path) -> Connector {
+        Connector {
             machine: RegisterRequest::default(),
             serving: Arc::new(Serving::new(1)),
             jwt_path: dir.join("daemon.jwt"),
             client: rensei_platform_client::ClientOptions::default(),
             off: false,
             clock: Arc::new(crate::clock::SystemClock),
-        };
+        }
+    }
+
+    fn orgs(dir: &Path) -> Orgs {
         let (file, config) = written(dir, &OrgName::MAIN, "http://main", TOKEN);
-        Orgs::new(connector, &file, &config).unwrap()
+        Orgs::new(connector(dir), &file, &config).unwrap()
     }
 
     /// Name, control plane and whether it is leaving.
@@ -285,6 +288,16 @@ mod tests {
         apply(&OrgName::MAIN, "http://other", TOKEN);
         assert_eq!(listed(&orgs)[0], row("daemon.yaml", "http://other", false));
         assert_eq!(listed(&orgs)[2], row("daemon.yaml", "http://main", true));
+    }
+
+    #[test]
+    fn a_host_that_is_not_to_register_has_no_bad_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, config) = written(dir.path(), &OrgName::MAIN, "http://main", TOKEN);
+        let orgs = Orgs::new(Connector { off: true, ..connector(dir.path()) }, &file, &config).unwrap();
+        let shown = orgs.all()[0].shown(0).registration;
+        assert_eq!((shown.state, shown.url.as_str()), (RegistrationState::Local, "http://main"));
+        assert!(shown.last_error.unwrap().contains("switched off"));
     }
 
     #[test]

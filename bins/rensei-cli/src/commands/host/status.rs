@@ -101,7 +101,8 @@ fn standing(registration: &Registration) -> (Tone, String) {
     let (url, worker) = (text::clean(&registration.url), text::clean(&registration.worker_id));
     let reason = registration.last_error.as_deref().map(text::clean).unwrap_or_default();
     match registration.state {
-        RegistrationState::Local => (Tone::Faint, "none; local sessions only".to_owned()),
+        RegistrationState::Local if reason.is_empty() => (Tone::Faint, "none; local sessions only".to_owned()),
+        RegistrationState::Local => (Tone::Faint, format!("none: {reason}; local sessions only")),
         RegistrationState::Registered => (Tone::Good, format!("registered as {worker} at {url}")),
         RegistrationState::Connecting if reason.is_empty() => (Tone::Busy, format!("connecting to {url}")),
         RegistrationState::Connecting => (Tone::Busy, format!("connecting: {reason}")),

@@ -132,12 +132,11 @@ fn registered(registration: &Registration) -> Check {
     let reason = registration.last_error.as_deref().unwrap_or("no answer yet");
     let fix = next_step(registration).unwrap_or_else(|| "look again: `rensei host status`".to_owned());
     match registration.state {
-        RegistrationState::Local => Check::ok(name, "no control plane is configured; local sessions only"),
-        RegistrationState::Refused => Check::error(
-            name,
-            format!("{url} refused the registration token (`orchestrator.authToken`): {reason}"),
-            fix,
-        ),
+        RegistrationState::Local => {
+            let why = registration.last_error.as_deref().unwrap_or("no control plane is configured");
+            Check::ok(name, format!("{why}; local sessions only"))
+        }
+        RegistrationState::Refused => Check::error(name, format!("not registered at {url}: {reason}"), fix),
         RegistrationState::Connecting if registration.last_error.is_none() => {
             Check::warning(name, format!("registering at {url}"), fix)
         }
@@ -187,8 +186,9 @@ mod tests {
     #[test]
     fn a_refused_token_is_named() {
         let found = registered(&registration(r#"{"state":"refused","url":"http://p","lastError":"HTTP 401"}"#));
-        assert!(found.status == Verdict::Error && found.detail.contains("orchestrator.authToken"), "{found:?}");
-        assert!(found.detail.contains("HTTP 401") && found.fix.unwrap().contains("rensei platform init"));
+        assert!(found.status == Verdict::Error && found.detail.contains("HTTP 401"), "{found:?}");
+        let fix = found.fix.unwrap();
+        assert!(fix.contains("orchestrator.authToken") && fix.contains("rensei platform init"), "{fix}");
     }
 
     #[test]
