@@ -4,7 +4,7 @@
 mod presence;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -28,6 +28,7 @@ struct Stat {
     state: u8,
     parent: u32,
     group: u32,
+    session: u32,
     start_time: u64,
 }
 
@@ -45,8 +46,9 @@ impl Stat {
         let state = *fields.next()?.as_bytes().first()?;
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
-        let start_time = fields.nth(16)?.parse().ok()?;
-        Some(Self { state, parent, group, start_time })
+        let session = fields.next()?.parse().ok()?;
+        let start_time = fields.nth(15)?.parse().ok()?;
+        Some(Self { state, parent, group, session, start_time })
     }
 
     fn is_running(&self) -> bool {
@@ -120,27 +122,45 @@ pub fn env_values(name: &str) -> BTreeMap<String, Vec<u32>> {
     values
 }
 
-/// Kills every process that [`find_by_env`] finds; the answer is how many there were.
+/// Kills every process that [`find_by_env`] finds, each at the moment when it is found: what forks all the time is gone
+/// a moment later. The answer is how many there were.
 #[must_use]
 pub fn kill_by_env(name: &str, value: &str) -> usize {
-    let found = find_by_env(name, value);
-    kill_marked(&found, name, value);
-    found.len()
+    let (own_uid, own_pid) = (rustix::process::geteuid().as_raw(), std::process::id());
+    let wanted = format!("{name}={value}");
+    let others = pids().filter(|&pid| pid != own_pid && owner(pid) == Some(own_uid));
+    others.filter(|&pid| kill_with(pid, wanted.as_bytes())).count()
 }
 
-/// Kills those of `pids` that carry the variable. Each is pinned before it is looked at again, so that a pid that
-/// changed hands in between is not signalled. Where the kernel cannot pin it, or no descriptor is left, the second look
-/// alone has to do.
+/// Kills those of `pids` that carry the variable.
 pub fn kill_marked(pids: &[u32], name: &str, value: &str) {
     let wanted = format!("{name}={value}");
-    let kill = |pid: u32| {
-        let Ok(pinned) = open(pid) else { return };
-        if has_entry(pid, wanted.as_bytes()) {
-            // It may have ended meanwhile, which is what was wanted.
-            let _gone = send(pid, pinned.as_ref(), Signal::KILL);
-        }
-    };
-    pids.iter().for_each(|pid| kill(*pid));
+    for pid in pids {
+        kill_with(*pid, wanted.as_bytes());
+    }
+}
+
+/// Kills a process that carries the entry. It is pinned before it is looked at, so that a pid that changed hands is not
+/// signalled. Where the kernel cannot pin it, or no descriptor is left, the look alone has to do.
+fn kill_with(pid: u32, entry: &[u8]) -> bool {
+    let Ok(pinned) = open(pid) else { return false };
+    if !has_entry(pid, entry) {
+        return false;
+    }
+    // It may have ended meanwhile, which is what was wanted.
+    let _gone = kill_its_group(pid);
+    let _gone = send(pid, pinned.as_ref(), Signal::KILL);
+    true
+}
+
+/// Kills the whole group of a process that has left our session, in one step that no fork escapes. In our own session a
+/// process may have joined a group that is not its own, so that would hit others.
+fn kill_its_group(pid: u32) -> Result<(), Errno> {
+    static OWN_SESSION: OnceLock<Option<u32>> = OnceLock::new();
+    let own = *OWN_SESSION.get_or_init(|| Stat::of(std::process::id()).ok().map(|stat| stat.session));
+    let Ok(stat) = Stat::of(pid) else { return Err(Errno::SRCH) };
+    let group = i32::try_from(stat.group).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    if own.is_none_or(|own| own == stat.session) { Ok(()) } else { kill_process_group(group, Signal::KILL) }
 }
 
 fn send(pid: u32, pinned: Option<&OwnedFd>, signal: Signal) -> Result<(), Errno> {
