@@ -10,6 +10,7 @@ use rensei_proto::outcome::DiffStat;
 use rensei_proto::{Secret, SessionStatus};
 use rensei_workarea::{
     Checkout, CommitMessage, GitEnvironment, GitHints, GitToken, PushRequest, Pushed, WorkareaError,
+    without_credentials,
 };
 use std::path::PathBuf;
 use std::time::Instant;
@@ -70,8 +71,10 @@ async fn commit(session: &Session, end: &AgentEnd, workarea: &Workarea) -> Resul
 
 async fn push(session: &Session, checkout: &Checkout, workarea: &Workarea) -> Publication {
     let started = Instant::now();
-    let request =
-        PushRequest { repository: workarea.repository.clone(), branch: workarea.branch.clone(), hints: hints(session) };
+    // The workarea does not say what to log in with.
+    let same = without_credentials(&session.detail.repository) == workarea.repository;
+    let repository = if same { &session.detail.repository } else { &workarea.repository }.clone();
+    let request = PushRequest { repository, branch: workarea.branch.clone(), hints: hints(session) };
     match checkout.push(request).await {
         Ok(Pushed { branch, note, .. }) => {
             let content = text::with_hint(format!("pushed {branch}"), note.clone());

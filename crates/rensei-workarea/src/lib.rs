@@ -44,4 +44,5 @@ pub use git::{GitEnvironment, GitHints, GitImplementation, GitToken};
 pub use manager::{AcquireRequest, CloneStrategy, ReleaseMode, WorkareaManager};
 pub use names::default_branch;
 pub use pool::PoolSettings;
+pub use repository::without_credentials;
 pub use restore::RestoreContext;

@@ -17,7 +17,7 @@ use crate::mirror::{Mirror, Start, blocking};
 use crate::names;
 use crate::network::Upstream;
 use crate::pool::{self, Found, Key, Pool, PoolSettings, Pressure};
-use crate::repository::Repository;
+use crate::repository::{Repository, without_credentials};
 use build::{Plan, Tools};
 use obtain::Obtain;
 use rensei_proto::SessionId;
@@ -227,13 +227,13 @@ impl WorkareaManager {
     }
 
     async fn existing(&self, path: &Path, request: &AcquireRequest) -> Result<Option<Marker>, WorkareaError> {
-        let (checkout, asked) = (path.to_owned(), (request.repository.clone(), request.attempt));
+        let (checkout, asked) = (path.to_owned(), (without_credentials(&request.repository), request.attempt));
         blocking(move || {
             if std::fs::symlink_metadata(&checkout).is_err() {
                 return Ok(None);
             }
             match Marker::read(&checkout) {
-                Some(marker) if (&marker.repository, marker.attempt) == (&asked.0, asked.1) => Ok(Some(marker)),
+                Some(marker) if (without_credentials(&marker.repository), marker.attempt) == asked => Ok(Some(marker)),
                 Some(_) | None => {
                     Err(WorkareaError::io("make a checkout in", &checkout, io::ErrorKind::AlreadyExists.into()))
                 }
@@ -292,7 +292,8 @@ fn workarea(marker: Marker, path: &Path, begun: Instant) -> Workarea {
     Workarea {
         session_id: marker.session_id,
         path: path.display().to_string(),
-        repository: marker.repository,
+        // Older versions noted them.
+        repository: without_credentials(&marker.repository),
         r#ref: marker.r#ref,
         commit: marker.base_commit,
         branch: marker.branch,
@@ -317,7 +318,7 @@ impl Plan {
         let marker = Marker {
             version: 1,
             session_id: session.clone(),
-            repository: request.repository.clone(),
+            repository: without_credentials(&request.repository),
             r#ref: request.r#ref.clone(),
             base_commit: base.map(|id| id.to_string()).unwrap_or_default(),
             base_branch,
@@ -328,6 +329,6 @@ impl Plan {
             notes: Vec::new(),
             created_at_ms: u64::try_from(pool::now_ms()).unwrap_or_default(),
         };
-        Self { marker, base, url: url.to_owned(), strategy: request.strategy }
+        Self { marker, base, url: without_credentials(url), strategy: request.strategy }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Marker {
     pub(crate) version: u32,
     /// The session that holds the checkout.
     pub(crate) session_id: SessionId,
-    /// Repository as it was asked for.
+    /// Repository as it was asked for, without credentials.
     pub(crate) repository: String,
     /// Starting point as it was asked for.
     pub(crate) r#ref: String,

@@ -61,6 +61,21 @@ impl Repository {
     }
 }
 
+/// The repository as it may be noted down and shown: without what somebody logs in with. The user stays for ssh, where
+/// there is no repository without it.
+#[must_use]
+pub fn without_credentials(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let Some((user, host)) = authority.rsplit_once('@') else { return text.to_owned() };
+    let user = user.split(':').next().unwrap_or_default();
+    if matches!(scheme.trim().to_ascii_lowercase().as_str(), "http" | "https") {
+        format!("{scheme}://{host}{path}")
+    } else {
+        format!("{scheme}://{user}@{host}{path}")
+    }
+}
+
 /// Scheme and host, with its port, of an http or https URL.
 pub(crate) fn http_origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
@@ -244,6 +259,22 @@ mod tests {
         }
         assert_eq!(http_origin("https://u:p@h:1/o/r").as_deref(), Some("https://h:1"));
         assert_eq!((http_origin("ssh://h/r"), http_origin("/r"), http_origin("https://")), (None, None, None));
+    }
+
+    #[test]
+    fn credentials_are_not_noted() {
+        for (text, noted) in [
+            ("https://u:p@h:1/o/r", "https://h:1/o/r"),
+            (" HTTP://tok@h/p@q", " HTTP://h/p@q"),
+            ("ssh://git:p@h/r", "ssh://git@h/r"),
+            ("https://h/p@q", "https://h/p@q"),
+            ("https://u:a@b@h", "https://h"),
+            ("git@h:o/r", "git@h:o/r"),
+            ("/srv/a@b", "/srv/a@b"),
+            ("o/r", "o/r"),
+        ] {
+            assert_eq!(without_credentials(text), noted);
+        }
     }
 
     #[test]

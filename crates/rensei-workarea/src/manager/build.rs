@@ -18,7 +18,7 @@ pub(crate) struct Plan {
     pub(crate) marker: Marker,
     /// Commit to start from; none in a repository without commits.
     pub(crate) base: Option<Oid>,
-    /// The real remote.
+    /// The real remote, without credentials: the agent's come from git's helpers.
     pub(crate) url: String,
     /// What of the history it has.
     pub(crate) strategy: CloneStrategy,

@@ -120,6 +120,27 @@ async fn whom_the_environment_trusts_is_trusted_over_https_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_password_in_a_url_is_noted_nowhere() {
+    let fixture = Fixture::new();
+    let origin = real(&fixture).await;
+    let manager = fixture.manager();
+    let asked = request(&format!("me:s%65cret@{origin}"), "private", "");
+    let workarea = manager.acquire(&id("s1"), asked.clone()).await.unwrap();
+    assert_eq!(workarea.repository, format!("http://{origin}/private"));
+    assert_eq!(manager.acquire(&id("s1"), asked.clone()).await.unwrap().commit, workarea.commit);
+    assert_eq!(manager.held(&id("s1")).unwrap().repository, workarea.repository);
+    let path = Path::new(&workarea.path);
+    assert_eq!(fixture.git(path, &["remote", "get-url", "origin"]), workarea.repository);
+    let found = std::process::Command::new("grep").args(["-rl", "s%65cret"]).arg(fixture.state()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    std::fs::write(path.join("work"), "x").unwrap();
+    let checkout = Checkout::open(path, fixture.env()).unwrap();
+    let commit = checkout.commit_all(&message("work")).unwrap().unwrap();
+    checkout.push(PushRequest { repository: asked.repository, ..PushRequest::default() }).await.unwrap();
+    assert_eq!(fixture.git(&fixture.remote(), &["rev-parse", "agent/s1"]), commit);
+}
+
+#[tokio::test]
 async fn pushes_over_http_overwrite_nothing_of_others() {
     let fixture = Fixture::new();
     let origin = real(&fixture).await;
