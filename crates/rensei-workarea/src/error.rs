@@ -167,6 +167,11 @@ impl WorkareaError {
         }
     }
 
+    /// Whether somebody else may be told something else: forges hide what they do not show.
+    pub(crate) const fn depends_on_credentials(&self) -> bool {
+        matches!(self.kind(), WorkareaErrorKind::Denied | WorkareaErrorKind::NotARepository)
+    }
+
     /// Whether the same call may succeed a little later without anyone changing anything.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {

@@ -22,14 +22,17 @@ const NEARLY_FULL: u8 = 90;
 /// Most branches that a missing ref is compared with.
 const MAX_COMPARED: usize = 2000;
 
+/// What somebody was told, and who: what a remote refuses to one it may grant to another.
+type Shared<T> = (Upstream, Result<T, WorkareaError>);
+
 /// One mirror. All copies of a handle on it share its fetches.
 #[derive(Debug)]
 pub(crate) struct Mirror {
     dir: PathBuf,
     git: GitEnvironment,
     network: Arc<dyn Network>,
-    fetches: Gate<Result<bool, WorkareaError>>,
-    heads: Gate<Result<RemoteHead, WorkareaError>>,
+    fetches: Gate<Shared<bool>>,
+    heads: Gate<Shared<RemoteHead>>,
 }
 
 impl Mirror {
@@ -81,12 +84,33 @@ impl Mirror {
 
     /// Brings the mirror up to date, with one fetch for all who ask before it starts; whether it had to be made.
     async fn refresh(self: &Arc<Self>, upstream: &Upstream) -> Result<bool, WorkareaError> {
-        let (mirror, upstream) = (Arc::clone(self), upstream.clone());
-        let fetch = async move {
+        let fetch = |mirror: Arc<Self>, upstream: Upstream| async move {
             let lock = mirror.lock().await?;
             mirror.refresh_locked(&upstream, &lock).await
         };
-        self.fetches.run(fetch).await.unwrap_or_else(|| Err(abandoned()))
+        self.share(&self.fetches, upstream, fetch).await
+    }
+
+    /// Does what others ask for, too, once for all of them. What was refused to somebody with other credentials is asked
+    /// for again.
+    async fn share<T, F>(
+        self: &Arc<Self>,
+        gate: &Gate<Shared<T>>,
+        upstream: &Upstream,
+        ask: impl Fn(Arc<Self>, Upstream) -> F + Send + 'static,
+    ) -> Result<T, WorkareaError>
+    where
+        T: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T, WorkareaError>> + Send + 'static,
+    {
+        loop {
+            let (asked, asker) = (ask(Arc::clone(self), upstream.clone()), upstream.clone());
+            match gate.run(async move { (asker, asked.await) }).await {
+                Some((asker, Err(error))) if asker != *upstream && error.depends_on_credentials() => {}
+                Some((_, result)) => return result,
+                None => return Err(abandoned()),
+            }
+        }
     }
 
     async fn refresh_locked(&self, upstream: &Upstream, lock: &Arc<MirrorLock>) -> Result<bool, WorkareaError> {
@@ -175,12 +199,11 @@ impl Mirror {
     }
 
     async fn remote_head(self: &Arc<Self>, upstream: &Upstream) -> Result<RemoteHead, WorkareaError> {
-        let (mirror, upstream) = (Arc::clone(self), upstream.clone());
-        let ask = async move {
+        let ask = |mirror: Arc<Self>, upstream: Upstream| async move {
             let head = mirror.network.look_up(&upstream, "HEAD").await;
             head.map(RemoteHead::of).map_err(|failure| failure.error)
         };
-        self.heads.run(ask).await.unwrap_or_else(|| Err(abandoned()))
+        self.share(&self.heads, upstream, ask).await
     }
 
     /// Git does not always say that it was the disk.
@@ -233,4 +256,42 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 
 fn abandoned() -> WorkareaError {
     WorkareaError::Git { operation: "fetch".to_owned(), detail: "the host is shutting down".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::GitHints;
+    use crate::repository::Repository;
+    use std::collections::BTreeMap;
+
+    #[tokio::test]
+    async fn what_is_refused_to_one_is_not_refused_to_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = GitEnvironment::new(BTreeMap::new());
+        let mirror = Arc::new(Mirror::new(dir.path().join("r-1"), git));
+        let who = |helper: &str| Upstream {
+            repository: Repository::parse("https://h.invalid/r").unwrap(),
+            hints: GitHints { credential_helper: Some(helper.to_owned()), ..GitHints::default() },
+        };
+        let ask = |_: Arc<Mirror>, who: Upstream| async move {
+            match who.hints.credential_helper.as_deref() {
+                Some("good") => Ok(7),
+                _ => Err(WorkareaError::Denied { repository: "r".to_owned(), detail: "no".to_owned() }),
+            }
+        };
+        let gate = Gate::default();
+        let (bad, good, other) = (who("bad"), who("good"), who("other"));
+        // All of them before the first round begins.
+        let (bad, good, other) = tokio::join!(
+            mirror.share(&gate, &bad, ask),
+            mirror.share(&gate, &good, ask),
+            mirror.share(&gate, &other, ask)
+        );
+        assert_eq!(good.unwrap(), 7);
+        assert_eq!(bad.unwrap_err().kind(), crate::WorkareaErrorKind::Denied);
+        // With somebody else's success goes on who joined it, as mirrors are shared anyway.
+        let denied = |error: WorkareaError| error.kind() == crate::WorkareaErrorKind::Denied;
+        assert!(other.map_or_else(denied, |fetched| fetched == 7));
+    }
 }
