@@ -254,11 +254,11 @@ impl WorkareaManager {
 
     /// Makes the checkout; when the mirror turns out to be damaged, once more from a new one.
     async fn obtain(&self, mirror: &Mirror, upstream: &Upstream, obtain: Obtain) -> Result<Marker, WorkareaError> {
-        let again = obtain.clone();
+        let (again, seen) = (obtain.clone(), mirror.generation());
         match blocking(move || obtain.run()).await {
             Err(build::Failure { error, damaged: true }) => {
-                tracing::warn!(mirror = %mirror.dir().display(), %error, "making a damaged mirror anew");
-                mirror.rebuild(upstream).await?;
+                tracing::warn!(mirror = %mirror.dir().display(), %error, "a mirror is damaged");
+                mirror.rebuild(upstream, seen).await?;
                 blocking(move || again.run()).await.map_err(|failure| failure.error)
             }
             result => result.map_err(|failure| failure.error),

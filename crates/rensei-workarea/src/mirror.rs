@@ -1,15 +1,17 @@
 //! Bare copies of remotes that checkouts borrow objects from.
 
+mod create;
 mod gate;
 mod lock;
 mod resolve;
+mod salvage;
 
 pub(crate) use lock::{MirrorLock, remove_stale_locks};
 pub(crate) use resolve::{Start, is_full_id};
 
 use crate::git::GitEnvironment;
 use crate::network::{Failure, Fetch, Network, Upstream, network};
-use crate::{WorkareaError, local, names, pool, scratch};
+use crate::{WorkareaError, local, names, pool};
 use gate::Gate;
 use resolve::RemoteHead;
 use std::path::{Path, PathBuf};
@@ -76,12 +78,6 @@ impl Mirror {
         }
     }
 
-    /// Makes the mirror anew, because something in it is damaged.
-    pub(crate) async fn rebuild(&self, upstream: &Upstream) -> Result<(), WorkareaError> {
-        let lock = self.lock().await?;
-        self.create(upstream, &lock).await
-    }
-
     /// Brings the mirror up to date, with one fetch for all who ask before it starts; whether it had to be made.
     async fn refresh(self: &Arc<Self>, upstream: &Upstream) -> Result<bool, WorkareaError> {
         let fetch = |mirror: Arc<Self>, upstream: Upstream| async move {
@@ -129,37 +125,6 @@ impl Mirror {
         }
         self.create(upstream, lock).await?;
         Ok(true)
-    }
-
-    /// Clones beside the mirror and then takes its place, so that a half-made mirror is never mistaken for one.
-    async fn create(&self, upstream: &Upstream, lock: &Arc<MirrorLock>) -> Result<(), WorkareaError> {
-        let building = scratch::building(self.dir.parent().unwrap_or(Path::new("/")));
-        let result = self.create_in(&building, upstream, lock).await;
-        if result.is_err() {
-            blocking(move || scratch::remove(&building)).await.ok();
-        }
-        result
-    }
-
-    async fn create_in(
-        &self,
-        building: &Path,
-        upstream: &Upstream,
-        lock: &Arc<MirrorLock>,
-    ) -> Result<(), WorkareaError> {
-        let mut options = git2::RepositoryInitOptions::new();
-        options.bare(true).no_reinit(true).external_template(false).mkpath(true);
-        git2::Repository::init_opts(building, &options)
-            .map_err(|error| WorkareaError::local("make a mirror", &error))?;
-        let fetched = self.fetch(building, upstream, &REFSPECS, lock).await;
-        fetched.map_err(|failure| self.named(failure.error))?;
-        let (building, dir) = (building.to_owned(), self.dir.clone());
-        blocking(move || {
-            scratch::remove(&dir)
-                .and_then(|()| std::fs::rename(&building, &dir))
-                .map_err(|error| WorkareaError::io("put in place", &dir, error))
-        })
-        .await
     }
 
     async fn fetch(

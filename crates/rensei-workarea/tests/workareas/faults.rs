@@ -169,3 +169,48 @@ async fn locks_that_a_killed_git_left_are_in_nobodys_way() {
     assert!(!fixture.mirror().join("refs/heads/main.lock").exists());
     assert_eq!(fixture.acquire("s3", "main").await.unwrap().commit, third);
 }
+
+#[tokio::test]
+async fn a_session_keeps_history_that_only_a_damaged_mirror_still_has() {
+    let fixture = Fixture::new();
+    let running = fixture.acquire("s1", "main").await.unwrap();
+    let git = |args: &[&str]| fixture.git(&fixture.remote(), args);
+    git(&["update-ref", "refs/pull/1/head", "light"]);
+    fixture.acquire("s2", "refs/pull/1/head").await.unwrap();
+    git(&["commit", "-q", "--amend", "-m", "rewritten"]);
+    git(&["reflog", "expire", "--expire=now", "--all"]);
+    git(&["gc", "-q", "--prune=now"]);
+    assert!(!fixture.try_git(&fixture.remote(), &["cat-file", "-e", &running.commit]).status.success());
+    std::fs::remove_file(fixture.mirror().join("HEAD")).unwrap();
+    let next = fixture.acquire("s3", "main").await.unwrap();
+    assert_ne!(next.commit, running.commit);
+    let path = Path::new(&running.path);
+    fixture.git(path, &["fsck", "--strict"]);
+    assert_eq!(fixture.git(path, &["log", "--format=%s"]), "second\nfirst");
+    fixture.git(&fixture.mirror(), &["fsck", "--strict"]);
+    let pin = fixture.git(&fixture.mirror(), &["rev-parse", "refs/rensei/refs/pull/1/head"]);
+    assert_eq!(pin, fixture.git(&fixture.remote(), &["rev-parse", "light"]));
+    assert!(fixture.leftovers().is_empty());
+}
+
+#[tokio::test]
+async fn a_damaged_mirror_is_made_anew_once_for_all_who_find_it() {
+    if crate::PROGRAM != "git" {
+        return;
+    }
+    let fixture = Fixture::new();
+    let first = fixture.acquire("s1", "").await.unwrap();
+    let blob = fixture.git(&fixture.mirror(), &["rev-parse", "main:README.md"]);
+    std::fs::remove_file(fixture.mirror().join("objects").join(&blob[..2]).join(&blob[2..])).unwrap();
+    let (script, log) = (fixture.dir.path().join("noted"), fixture.dir.path().join("log"));
+    std::fs::write(&script, format!("#!/bin/sh\necho \"$PWD\" >> '{}'\nexec git \"$@\"\n", log.display())).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let git = GitEnvironment { program: script.into(), ..fixture.env() };
+    let manager = WorkareaManager::new(&fixture.state(), git);
+    let acquire = async |session: &str| {
+        manager.acquire(&id(session), fixture.request(&first.commit)).await.unwrap();
+    };
+    tokio::join!(acquire("a"), acquire("b"), acquire("c"), acquire("d"));
+    let calls = std::fs::read_to_string(log).unwrap();
+    assert_eq!(calls.lines().filter(|dir| dir.contains("/.new-")).count(), 1, "{calls}");
+}
