@@ -78,15 +78,19 @@ async fn deliver(link: &Arc<Link>, id: &SessionId, attempt: Option<u64>, outcome
         tracing::warn!(session_id = %id, error = chain(error), "report refused; sending the bare status");
         told = until_heard(link, id, |worker_id| StatusRequest::new(worker_id, outcome.status, attempt)).await;
     }
-    match &told {
-        Err(error) if error.is_moot() => {
-            tracing::info!(session_id = %id, error = chain(error), "end of session was known already");
+    settled(id, told)
+}
+
+/// What the control plane knew already is as good as heard.
+fn settled(id: &SessionId, told: Result<(), ClientError>) -> Result<(), ClientError> {
+    told.or_else(|error| {
+        if error.is_moot() {
+            tracing::info!(session_id = %id, error = chain(&error), "end of session was known already");
             return Ok(());
         }
-        Err(error) => tracing::error!(session_id = %id, error = chain(error), "end of session refused"),
-        Ok(()) => {}
-    }
-    told
+        tracing::error!(session_id = %id, error = chain(&error), "end of session refused");
+        Err(error)
+    })
 }
 
 /// Passes the worker's summary on, once: it is for people, and the status does not wait for it.
