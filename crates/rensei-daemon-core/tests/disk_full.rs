@@ -211,9 +211,10 @@ async fn what_a_failed_session_left_is_kept_on_a_full_disk_and_archived_when_the
     // What is left to do is done at the next start.
     let (_, state) = host.stop().await;
     let host = state.start().await;
+    let is_retained = || fs::read_dir(host.root().join("retained")).unwrap().next().is_some();
     let archived = loop {
         let list = host.handle().workareas().await.unwrap();
-        if list.active.is_empty() && list.archived.len() == 2 {
+        if list.active.is_empty() && list.archived.len() == 2 && !is_retained() {
             break list.archived;
         }
         tokio::task::yield_now().await;
@@ -222,7 +223,6 @@ async fn what_a_failed_session_left_is_kept_on_a_full_disk_and_archived_when_the
     assert_eq!((row.session_id.as_str(), row.disposition.as_str()), ("s1", "failed"));
     let tree = host.root().join("workareas").join(&kept.id).join("tree");
     assert_eq!(fs::read(tree.join("left")).unwrap().len(), 100_000);
-    assert_eq!(fs::read_dir(host.root().join("retained")).unwrap().count(), 0);
     let (_, state) = host.stop().await;
     drop(disk);
     drop(state);

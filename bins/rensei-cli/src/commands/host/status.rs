@@ -195,7 +195,7 @@ mod tests {
     fn every_registration_state_says_what_is_wrong() {
         let output = Output::new(ColorChoice::Never, &Environment::default());
         for (state, expected) in [
-            ("local", "none; local sessions only"),
+            ("local", "none: no answer; local sessions only"),
             ("connecting", "connecting: no answer"),
             ("refused", "refused: no answer"),
             ("unreachable", "registered as w, unreachable: no answer"),
