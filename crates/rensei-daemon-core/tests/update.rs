@@ -39,6 +39,8 @@ struct Script {
     fetch: Step,
     install: Step,
     gate: Arc<Semaphore>,
+    /// Has a permit for each installation that has begun.
+    begun: Arc<Semaphore>,
     installed: Arc<AtomicBool>,
     /// Whether a fetched version was thrown away or installed.
     cleaned: Arc<AtomicBool>,
@@ -46,7 +48,9 @@ struct Script {
 
 impl Script {
     fn new(fetch: Step, install: Step) -> Self {
-        Self { fetch, install, gate: Arc::new(Semaphore::new(0)), installed: Arc::default(), cleaned: Arc::default() }
+        let closed = || Arc::new(Semaphore::new(0));
+        let (installed, cleaned) = (Arc::default(), Arc::default());
+        Self { fetch, install, gate: closed(), begun: closed(), installed, cleaned }
     }
 
     fn go_on(&self) {
@@ -93,6 +97,7 @@ impl FetchedUpdate for Newer {
     fn install(self: Box<Self>) -> UpdateFuture<'static, ()> {
         assert!(self.0.install != Step::PanicsAtOnce, "a bug of the updater");
         Box::pin(async move {
+            self.0.begun.add_permits(1);
             self.0.take(self.0.install).await?;
             self.0.installed.store(true, SeqCst);
             Ok(())
@@ -159,8 +164,10 @@ impl Host {
         self.phase(|phase| matches!(phase, Phase::Updating { stage: UpdateStage::Draining { .. }, .. })).await;
     }
 
+    /// The phase says so a moment before the updater is called; whoever stops the host in between is heard.
     async fn is_installing(&self) {
-        self.phase(|phase| matches!(phase, Phase::Updating { stage: UpdateStage::Installing, .. })).await;
+        tokio::time::timeout(PATIENCE, self.script.begun.acquire()).await.unwrap().unwrap().forget();
+        assert!(matches!(self.handle.phase(), Phase::Updating { stage: UpdateStage::Installing, .. }));
     }
 
     /// One update from its start to its end, with both events.
