@@ -4,7 +4,6 @@ use crate::accept::AcceptError;
 use crate::admissions::Counted;
 use crate::clock::{Clock, Suspended};
 use crate::config::Config;
-use crate::errors::chain;
 use crate::lifecycle::Lifecycle;
 use crate::org::{Org, OrgFiles, Orgs, Turns};
 use crate::providers::Providers;
@@ -16,7 +15,7 @@ use crate::tasks::Tasks;
 use crate::update::Updates;
 use rensei_proto::control::SessionHandle;
 use rensei_proto::platform::Provides;
-use rensei_proto::{Secret, SessionDetail, SessionSpec};
+use rensei_proto::{Secret, SessionDetail, SessionSpec, error_chain};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::time::Instant;
@@ -91,7 +90,7 @@ impl Host {
         match &accepted {
             Ok(_handle) => self.incidents.no_trouble(),
             Err(error) if error.is_trouble() => {
-                self.incidents.trouble(&format!("sessions cannot be started: {}", chain(error)));
+                self.incidents.trouble(&format!("sessions cannot be started: {}", error_chain(error)));
             }
             Err(_refused) => {}
         }

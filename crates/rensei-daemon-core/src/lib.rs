@@ -30,7 +30,6 @@ pub mod config;
 mod control_token;
 mod credentials;
 mod daemon;
-mod errors;
 mod events;
 mod handle;
 mod hook;

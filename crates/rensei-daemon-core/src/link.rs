@@ -24,12 +24,11 @@ pub(crate) use retry::{MAX_DELAY, backoff, patience};
 
 use crate::clock::Clock;
 use crate::credentials::{CredentialCache, CredentialCell, Credentials, Life};
-use crate::errors::chain;
 use flight::{Asked, Identity, to_the_end};
 use health::Health;
 use rensei_platform_client::{AuthFailure, ClientError, PlatformClient};
-use rensei_proto::Secret;
 use rensei_proto::platform::{RegisterRequest, RegisterResponse};
+use rensei_proto::{Secret, error_chain};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -131,7 +130,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
                 Ok(_credentials) => return,
                 Err(error) => {
                     let delay = patience(&error).or_else(|| delays.next()).unwrap_or(REGISTER_SPACING);
-                    tracing::warn!(error = chain(&error), retry_in_ms = millis(delay), "registration failed");
+                    tracing::warn!(error = error_chain(&error), retry_in_ms = millis(delay), "registration failed");
                     self.note_failure(&error);
                     // Both only wait.
                     tokio::select! {
@@ -212,7 +211,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
             }
             Err(error) if error.is_retryable() => Err(error),
             Err(error) => {
-                tracing::warn!(event = "runtime-token", error = chain(&error), "[runtime-token] not refreshed");
+                tracing::warn!(event = "runtime-token", error = error_chain(&error), "[runtime-token] not refreshed");
                 flight.settled = Some(rejected.generation);
                 Ok(None)
             }

@@ -9,12 +9,12 @@ mod hook;
 pub(crate) use hook::Updater;
 pub use hook::{Fetched, FetchedUpdate, UpdateFuture, UpdateHook};
 
-use crate::errors::chain;
 use crate::events::{EventBus, Events};
 use crate::handle::DaemonHandle;
 use crate::host::Host;
 use crate::lifecycle::{Action, Lifecycle, Phase, TransitionError, UpdateStage, deadline_in};
 use rensei_proto::control::{UpdateOutcome, UpdateResult};
+use rensei_proto::error_chain;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -163,7 +163,7 @@ impl Attempt<'_> {
             Ok(Fetched::Nothing { reason }) => self.result(UpdateOutcome::NoOp, &reason),
             Ok(Fetched::Refused { reason }) => self.result(UpdateOutcome::Refused, &reason),
             Ok(Fetched::Ready(update)) => self.install(update).await,
-            Err(error) => self.result(UpdateOutcome::Failed, &chain(&error)),
+            Err(error) => self.result(UpdateOutcome::Failed, &error_chain(&error)),
         }
     }
 
@@ -171,7 +171,7 @@ impl Attempt<'_> {
     async fn install(&self, update: Box<dyn FetchedUpdate>) -> UpdateResult {
         let version = match self.updater.version_of(update.as_ref()) {
             Ok(version) => clipped(&version),
-            Err(error) => return self.result(UpdateOutcome::Failed, &chain(&error)),
+            Err(error) => return self.result(UpdateOutcome::Failed, &error_chain(&error)),
         };
         let (began, limit) = (Instant::now(), self.host.config.auto_update.drain_timeout_seconds);
         let deadline = deadline_in(Duration::from_secs(limit));
@@ -183,7 +183,7 @@ impl Attempt<'_> {
         let drained = began.elapsed();
         // From here on nobody interferes: whoever asks for something else gets it afterwards.
         if let Err(error) = self.updater.install(update).await {
-            return self.result(UpdateOutcome::Failed, &chain(&error));
+            return self.result(UpdateOutcome::Failed, &error_chain(&error));
         }
         tracing::info!(
             event = "auto-update-applied",

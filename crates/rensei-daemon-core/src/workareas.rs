@@ -1,16 +1,15 @@
 //! Workareas as operators see and use them: live ones, restored ones, archives.
 
 use crate::config::Workarea;
-use crate::errors::chain;
 use crate::handle::DaemonHandle;
 use crate::host::Host;
 use crate::sessions::blocking;
 use jiff::Timestamp;
-use rensei_proto::SessionId;
 use rensei_proto::control::{
     PruneRequest, PruneResponse, RestoreRequest, SessionHandle, WorkareaDetail, WorkareaKind, WorkareaList,
     WorkareaStatus, WorkareaSummary,
 };
+use rensei_proto::{SessionId, error_chain};
 use rensei_workarea::{ArchiveError, Archives, RestoreContext, Retention};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,7 +158,7 @@ pub(crate) async fn keep_archives_bounded(host: Arc<Host>) {
             archives.prune(&retention, Timestamp::now(), false)
         });
         if let Err(error) = kept.await {
-            tracing::warn!(error = chain(&error), "old archives could not be removed");
+            tracing::warn!(error = error_chain(&error), "old archives could not be removed");
         }
         tokio::time::sleep(RETENTION_PAUSE).await;
     }

@@ -10,7 +10,6 @@ mod command;
 mod compose;
 mod detect;
 mod digest;
-mod errors;
 #[doc(hidden)]
 pub mod fuzzing;
 mod git;
@@ -31,5 +30,3 @@ pub use names::{InvalidKitId, KitId};
 pub use registry::{KitError, Registry, RegistryOptions, Unusable};
 pub use target::{CONTRACT_VERSION, Target};
 pub use trust::{AllowedIdentity, InvalidIdentity, MAX_BUNDLE_BYTES, Signature, TrustPolicy, TrustRoot, Verifier};
-
-use errors::chain as error_chain;

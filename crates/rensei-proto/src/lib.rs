@@ -15,6 +15,7 @@
 
 pub mod control;
 mod error_body;
+mod error_chain;
 mod ids;
 pub mod lenient;
 pub mod operator;
@@ -25,6 +26,7 @@ mod session;
 mod time;
 
 pub use error_body::ErrorBody;
+pub use error_chain::error_chain;
 pub use ids::{InvalidSessionId, SessionId};
 pub use platform::USER_AGENT;
 pub use secret::Secret;

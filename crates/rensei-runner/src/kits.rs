@@ -12,6 +12,7 @@ use rensei_kits::{
     BoundedCommand, Composition, Detection, Hook, Kit, Probing, Purpose, Registry, RegistryOptions, Target, TrustPolicy,
 };
 use rensei_proto::control::{KitSettings, KitTrust};
+use rensei_proto::error_chain;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -59,7 +60,7 @@ pub(crate) struct Kits {
 /// # Errors
 /// When kits that apply do not go together: the agent would be told one thing and another one.
 pub(crate) async fn find(settings: KitSettings, place: &Place<'_>) -> Result<Kits, Failure> {
-    let trust = TrustPolicy::from_settings(&settings).map_err(|error| failure("kit-conflict", text::chain(&error)))?;
+    let trust = TrustPolicy::from_settings(&settings).map_err(|error| failure("kit-conflict", error_chain(&error)))?;
     let scan_paths = settings.scan_paths.into_iter().map(PathBuf::from).collect();
     let options = RegistryOptions { scan_paths, trust, ..RegistryOptions::default() };
     let (tree, target) = (place.workarea.to_owned(), Target::host());
@@ -71,11 +72,11 @@ pub(crate) async fn find(settings: KitSettings, place: &Place<'_>) -> Result<Kit
     });
     let (registry, detection) = looked.await;
     let Some(detection) = detection else { return Ok(Kits::default()) };
-    let detection = detection.map_err(|error| failure("kit-conflict", text::chain(&error)))?;
+    let detection = detection.map_err(|error| failure("kit-conflict", error_chain(&error)))?;
     let probing = Probing { env: os_env(place.env), refusal: |kit: &Kit| registry.refuses_to_run(kit) };
     let detection = detection.probe(&probing).await.checked();
     let detection =
-        detection.map_err(|error| failure("kit-conflict", text::with_hint(text::chain(&error), error.hint())))?;
+        detection.map_err(|error| failure("kit-conflict", text::with_hint(error_chain(&error), error.hint())))?;
     let refused = detection
         .matches
         .iter()
@@ -85,7 +86,7 @@ pub(crate) async fn find(settings: KitSettings, place: &Place<'_>) -> Result<Kit
     let composed =
         blocking(move || Composition::of(&detection, Purpose { target, work_type: &work_type, unsigned_files })).await;
     let composed =
-        composed.map_err(|error| failure("kit-conflict", text::with_hint(text::chain(&error), error.hint())))?;
+        composed.map_err(|error| failure("kit-conflict", text::with_hint(error_chain(&error), error.hint())))?;
     let env = variables(&composed, place.session);
     Ok(Kits { composed, refused, env })
 }
@@ -162,7 +163,7 @@ impl Kits {
         };
         let cwd = place.workarea.join(&hook.root);
         let ran = BoundedCommand { command, cwd, env, limit, max_output: MAX_OUTPUT }.run().await;
-        let ran = ran.map_err(|error| text::chain(&error))?;
+        let ran = ran.map_err(|error| error_chain(&error))?;
         if let Some(mut output) = place.output {
             // A copy for people; the session does not depend on it.
             let _written = output.write_all(&ran.output);

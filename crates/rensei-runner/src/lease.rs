@@ -2,8 +2,8 @@
 
 use crate::interrupt::Interrupt;
 use crate::link::{Link, patience};
-use crate::text;
 use rensei_platform_client::ClientError;
+use rensei_proto::error_chain;
 use rensei_proto::platform::LockRefreshResponse;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -46,13 +46,13 @@ where
                     sleep_until(asked + CADENCE).await;
                 }
             }
-            Err(error) if error.status() == Some(409) => return lost(&text::chain(&error)),
+            Err(error) if error.status() == Some(409) => return lost(&error_chain(&error)),
             Err(error) => {
                 vague = if matches!(error.status(), Some(403 | 404)) { vague + 1 } else { 0 };
                 if vague == VAGUE_REFUSALS {
-                    return lost(&text::chain(&error));
+                    return lost(&error_chain(&error));
                 }
-                tracing::warn!(error = text::chain(&error), "lease was not renewed; trying again");
+                tracing::warn!(error = error_chain(&error), "lease was not renewed; trying again");
                 sleep(patience(&error).unwrap_or(delay).min(MAX_DELAY)).await;
                 delay = (delay * 2).min(MAX_DELAY);
             }

@@ -11,7 +11,7 @@ use rensei_control_api::ControlError;
 use rensei_platform_client::ClientError;
 use rensei_proto::control::{KitSettings, Workarea};
 use rensei_proto::outcome::{Outcome, SessionResult};
-use rensei_proto::{InvalidSessionId, Secret, SessionDetail, SessionId, SessionStatus};
+use rensei_proto::{InvalidSessionId, Secret, SessionDetail, SessionId, SessionStatus, error_chain};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -150,14 +150,14 @@ async fn fetch(id: &SessionId, options: &RunOptions, interrupts: &Interrupts) ->
 }
 
 fn finished(error: &PreflightError, outcome: Option<Outcome>) -> Finished {
-    let message = text::with_hint(text::chain(error), error.hint());
+    let message = text::with_hint(error_chain(error), error.hint());
     let exit_code = if matches!(error, PreflightError::Interrupted) { 1 } else { 2 };
     Finished { outcome, exit_code, error: Some(format!("preflight: {message}")) }
 }
 
 /// Not reported: whether anybody has to be told is for the daemon to know.
 fn outcome(id: &SessionId, error: &PreflightError, start: Start) -> Outcome {
-    let message = text::with_hint(text::chain(error), error.hint());
+    let message = text::with_hint(error_chain(error), error.hint());
     Outcome {
         version: 1,
         session_id: id.clone(),

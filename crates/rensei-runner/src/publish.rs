@@ -7,7 +7,7 @@ use crate::session::{Session, settle};
 use crate::text;
 use rensei_proto::control::Workarea;
 use rensei_proto::outcome::DiffStat;
-use rensei_proto::{Secret, SessionStatus};
+use rensei_proto::{Secret, SessionStatus, error_chain};
 use rensei_workarea::{
     Checkout, CommitMessage, GitEnvironment, GitHints, GitToken, PushRequest, Pushed, WorkareaError,
     without_credentials,
@@ -101,7 +101,7 @@ fn hints(session: &Session) -> GitHints {
 }
 
 fn failed(mode: &'static str, what: &str, error: &WorkareaError) -> Publication {
-    let message = text::with_hint(format!("{what}: {}", text::chain(error)), error.hint());
+    let message = text::with_hint(format!("{what}: {}", error_chain(error)), error.hint());
     Publication { failure: Some(Failure { mode, message }), ..Publication::default() }
 }
 

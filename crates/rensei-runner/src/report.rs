@@ -2,11 +2,10 @@
 
 use crate::link::{Link, is_transient};
 use crate::runtime::Usage;
-use crate::text;
 use rensei_platform_client::ClientError;
-use rensei_proto::SessionStatus;
 use rensei_proto::outcome::Outcome;
 use rensei_proto::platform::{StatusError, StatusRequest};
+use rensei_proto::{SessionStatus, error_chain};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -33,7 +32,7 @@ pub(crate) async fn deliver(outcome: &Outcome, extra: &Extra, link: &Link) -> bo
 async fn post(outcome: &Outcome, extra: &Extra, link: &Link) -> bool {
     let summary = outcome.summary.as_deref().unwrap_or("Session ended");
     if let Err(error) = persist(|| link.completion(summary)).await {
-        tracing::warn!(error = text::chain(&error), "completion was not accepted");
+        tracing::warn!(error = error_chain(&error), "completion was not accepted");
     }
     let request = status_request(outcome, extra, link);
     match persist(|| link.status(&request)).await {
@@ -42,7 +41,7 @@ async fn post(outcome: &Outcome, extra: &Extra, link: &Link) -> bool {
         Err(error) if error.is_moot() => true,
         Err(error) => {
             tracing::warn!(
-                error = text::chain(&error),
+                error = error_chain(&error),
                 "the session's end was not accepted; the daemon goes on trying"
             );
             false

@@ -15,7 +15,7 @@ use crate::{agent_env, lease, prompt, text};
 use rensei_control_api::ControlError;
 use rensei_proto::control::{KitSettings, Workarea};
 use rensei_proto::platform::StatusRequest;
-use rensei_proto::{SessionDetail, SessionStatus};
+use rensei_proto::{SessionDetail, SessionStatus, error_chain};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -222,7 +222,7 @@ impl Progress {
                 let answer = link.status(&request).await;
                 drop(first_over.take());
                 let Err(error) = answer else { return };
-                tracing::debug!(error = text::chain(&error), status = request.status, "progress was not accepted");
+                tracing::debug!(error = error_chain(&error), status = request.status, "progress was not accepted");
                 if !is_transient(&error) {
                     return;
                 }
@@ -243,11 +243,11 @@ pub(crate) async fn settle(report: Option<Progress>) {
 }
 
 fn start_failure(error: &RuntimeError) -> Failure {
-    Failure { mode: error.failure_mode(), message: text::chain(error) }
+    Failure { mode: error.failure_mode(), message: error_chain(error) }
 }
 
 fn provision_failure(error: &ControlError) -> Failure {
-    let message = format!("failed to get a workarea: {}", text::chain(error));
+    let message = format!("failed to get a workarea: {}", error_chain(error));
     Failure { mode: "worktree-provision", message: text::with_hint(message, error.hint()) }
 }
 

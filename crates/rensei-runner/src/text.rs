@@ -19,12 +19,6 @@ pub(crate) fn one_line(text: &str, max: usize) -> String {
     line
 }
 
-/// An error with everything that caused it, as one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |e| e.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
-}
-
 /// The same with the next step, where there is one.
 pub(crate) fn with_hint(message: String, hint: Option<String>) -> String {
     match hint.filter(|hint| !hint.is_empty()) {

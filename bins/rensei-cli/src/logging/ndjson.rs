@@ -108,7 +108,7 @@ impl Visit for Fields {
         self.put(field, value.into());
     }
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.put(field, Value::String(bounded(crate::error::one_line(value))));
+        self.put(field, Value::String(bounded(rensei_proto::error_chain(value))));
     }
 }
 

@@ -1,10 +1,10 @@
 //! Request bodies: bounded in size and time.
 
-use super::reply::{Refusal, chain};
+use super::reply::Refusal;
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use rensei_proto::ErrorBody;
+use rensei_proto::{ErrorBody, error_chain};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn read(body: Body) -> Result<Bytes, Refusal> {
             let text = format!("invalid body: larger than {MAX} bytes");
             Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorBody::new(text)))
         }
-        Ok(Err(error)) => Err(Refusal::bad_request(format!("invalid body: {}", chain(&*error)))),
+        Ok(Err(error)) => Err(Refusal::bad_request(format!("invalid body: {}", error_chain(&*error)))),
         Err(_) => {
             let text = format!("invalid body: not complete after {} s", TIME.as_secs());
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, ErrorBody::new(text)))

@@ -3,18 +3,18 @@
 //! Ids of kits contain slashes, so everything below `/api/daemon/kits/` is one route whose end may be an action.
 
 use super::message::{Answer, OptionalBody, PathOf};
-use super::reply::{Refusal, chain, finish};
+use super::reply::{Refusal, finish};
 use super::routes::{Table, says};
 use axum::extract::State;
 use axum::http::header::ALLOW;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rensei_daemon_core::{DaemonHandle, KitError, KitRegistry};
-use rensei_proto::ErrorBody;
 use rensei_proto::control::{
     KitEnvelope, KitInstallRequest, KitInstallResult, KitList, KitSettings, KitSignature, KitSourceList,
     KitSourceToggle, KitSummary,
 };
+use rensei_proto::{ErrorBody, error_chain};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -128,7 +128,7 @@ async fn with_registry<T: Send + 'static>(
 impl From<KitError> for Refusal {
     fn from(error: KitError) -> Self {
         let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self::new(status, error.body(chain(&error)))
+        Self::new(status, error.body(error_chain(&error)))
     }
 }
 

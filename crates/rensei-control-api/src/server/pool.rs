@@ -2,12 +2,12 @@
 
 use super::message::{Answer, Body};
 use super::refuse::with_status;
-use super::reply::{Refusal, chain, finish};
+use super::reply::{Refusal, finish};
 use super::routes::{Table, says};
 use axum::extract::State;
 use rensei_daemon_core::DaemonHandle;
-use rensei_proto::ErrorBody;
 use rensei_proto::control::{EvictPoolRequest, EvictPoolResponse, WorkareaPoolStats};
+use rensei_proto::{ErrorBody, error_chain};
 
 pub(super) fn routes<T: Table>(table: T) -> T {
     let stats_of = says("poolStats", "pool", "Members of the workarea pool, and the disk that they take.");
@@ -31,7 +31,7 @@ async fn evict(
     }
     let evicted = finish(async move { daemon.evict_pool(request).await }).await?;
     evicted.map(Answer).map_err(|error| {
-        let body = ErrorBody { hint: error.hint(), ..ErrorBody::new(format!("evict failed: {}", chain(&error))) };
+        let body = ErrorBody { hint: error.hint(), ..ErrorBody::new(format!("evict failed: {}", error_chain(&error))) };
         with_status(error.http_status(), body)
     })
 }

@@ -1,9 +1,9 @@
 //! The daemon's errors in the words of HTTP. A handler says `?`.
 
-use super::reply::{Refusal, chain};
+use super::reply::Refusal;
 use axum::http::StatusCode;
 use rensei_daemon_core::{AcceptError, AcquireError, TransitionError, UpdateError};
-use rensei_proto::ErrorBody;
+use rensei_proto::{ErrorBody, error_chain};
 
 /// Seconds after which a session that found no slot may be posted again.
 const RETRY_POST: u32 = 5;
@@ -12,7 +12,7 @@ const RETRY_WORKAREA: u32 = 30;
 
 impl From<TransitionError> for Refusal {
     fn from(error: TransitionError) -> Self {
-        let body = ErrorBody { status: Some(error.state.to_owned()), ..ErrorBody::new(chain(&error)) };
+        let body = ErrorBody { status: Some(error.state.to_owned()), ..ErrorBody::new(error_chain(&error)) };
         Self::new(StatusCode::CONFLICT, body)
     }
 }
@@ -22,7 +22,7 @@ impl From<UpdateError> for Refusal {
         match error {
             UpdateError::Transition(error) => error.into(),
             UpdateError::NoUpdater => {
-                let body = ErrorBody::new(chain(&error))
+                let body = ErrorBody::new(error_chain(&error))
                     .code("not_implemented")
                     .hint("install the new version, run `rensei host drain`, and start it again");
                 Self::new(StatusCode::NOT_IMPLEMENTED, body)
@@ -37,7 +37,7 @@ impl From<AcceptError> for Refusal {
             AcceptError::NotRunning { state } => Some(state.to_owned()),
             _ => None,
         };
-        let body = ErrorBody { hint: error.hint(), status, ..ErrorBody::new(chain(&error)) };
+        let body = ErrorBody { hint: error.hint(), status, ..ErrorBody::new(error_chain(&error)) };
         let refusal = with_status(error.http_status(), body);
         if refusal.status == StatusCode::SERVICE_UNAVAILABLE { refusal.retry_after(RETRY_POST) } else { refusal }
     }
@@ -46,9 +46,9 @@ impl From<AcceptError> for Refusal {
 impl From<AcquireError> for Refusal {
     fn from(error: AcquireError) -> Self {
         match &error {
-            AcquireError::UnknownSession => Self::not_found(ErrorBody::new(chain(&error))),
+            AcquireError::UnknownSession => Self::not_found(ErrorBody::new(error_chain(&error))),
             AcquireError::Workarea(cause) => {
-                let body = ErrorBody { hint: cause.hint(), ..ErrorBody::new(chain(&error)) };
+                let body = ErrorBody { hint: cause.hint(), ..ErrorBody::new(error_chain(&error)) };
                 let refusal = with_status(cause.http_status(), body);
                 if cause.is_retryable() { refusal.retry_after(RETRY_WORKAREA) } else { refusal }
             }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use rensei_proto::ErrorBody;
+use rensei_proto::{ErrorBody, error_chain};
 use serde::Serialize;
 
 /// A JSON document followed by a line break.
@@ -53,7 +53,7 @@ impl Refusal {
     }
 
     pub(super) fn internal(error: &dyn std::error::Error) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorBody::new(chain(error)))
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorBody::new(error_chain(error)))
     }
 
     /// Names the session that the request is about.
@@ -84,16 +84,4 @@ impl IntoResponse for Refusal {
 /// Runs `work` to its end, also when the client hangs up: half a session helps nobody.
 pub(super) async fn finish<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Refusal> {
     tokio::spawn(work).await.map_err(|error| Refusal::internal(&error))
-}
-
-/// The error and all its sources, joined with `: `.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        next = source.source();
-    }
-    text
 }

@@ -1,7 +1,7 @@
 //! `GET /api/daemon/workareas/<a>/diff/<b>`: one document, or a line per path when there are many.
 
 use super::message::{Answer, PathOf};
-use super::reply::{Refusal, chain};
+use super::reply::Refusal;
 use super::routes::{Table, says};
 use super::workareas::refused;
 use axum::body::{Body, Bytes};
@@ -11,6 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use rensei_daemon_core::{ArchiveError, Archives, DaemonHandle};
 use rensei_proto::control::{DiffEntry, DiffEnvelope, DiffLine, DiffSummary, WorkareaDiff};
+use rensei_proto::error_chain;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::VecDeque;
@@ -98,7 +99,7 @@ impl Lines {
             Some(Heard::Entry(entry)) => return Some(DiffLine::Entry(entry)),
             Some(Heard::End(Ok(summary))) => DiffLine::Summary { summary },
             Some(Heard::End(Err(error))) => DiffLine::Error { error: refused("diff", &error).body.error },
-            None => DiffLine::Error { error: chain(&broken_off()) },
+            None => DiffLine::Error { error: error_chain(&broken_off()) },
         };
         self.heard = None;
         Some(end)

@@ -2,14 +2,14 @@
 
 use super::message::{Answer, OptionalBody, PathOf, SessionPath};
 use super::refuse::with_status;
-use super::reply::{Refusal, chain, finish};
+use super::reply::{Refusal, finish};
 use super::routes::{Table, says};
 use axum::extract::State;
 use rensei_daemon_core::{ArchiveError, DaemonHandle};
-use rensei_proto::ErrorBody;
 use rensei_proto::control::{
     ArchiveRequest, PruneRequest, PruneResponse, RestoreRequest, WorkareaEnvelope, WorkareaList,
 };
+use rensei_proto::{ErrorBody, error_chain};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -87,8 +87,8 @@ async fn prune(
 pub(super) fn refused(operation: &str, error: &ArchiveError) -> Refusal {
     let text = match error {
         ArchiveError::Corrupted { reason, .. } => format!("archive corrupted: {reason}"),
-        ArchiveError::InvalidSession { .. } => chain(error),
-        ArchiveError::Io { .. } | ArchiveError::DiskFull { .. } => format!("{operation}: {}", chain(error)),
+        ArchiveError::InvalidSession { .. } => error_chain(error),
+        ArchiveError::Io { .. } | ArchiveError::DiskFull { .. } => format!("{operation}: {}", error_chain(error)),
         other => other.to_string(),
     };
     let body = ErrorBody { hint: error.hint().map(str::to_owned), ..ErrorBody::new(text) };

@@ -11,7 +11,7 @@ use super::edit::{Edit, EditError};
 use super::file::ConfigFile;
 use super::load::{self, Defaults};
 use super::model::Config;
-use crate::errors::chain;
+use rensei_proto::error_chain;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -227,7 +227,7 @@ impl Shared {
             // A host that runs with defaults has no file to miss.
             Ok(None) if known.text.is_none() => return,
             Ok(None) => return known.complain(&self.path, "the configuration is gone"),
-            Err(error) => return known.complain(&self.path, &chain(&error)),
+            Err(error) => return known.complain(&self.path, &error_chain(&error)),
         };
         if known.text.as_deref() == Some(text.as_str()) {
             known.complaint = None;
@@ -244,7 +244,7 @@ impl Shared {
                 }
                 known.accept(text, loaded.config);
             }
-            Err(error) => known.complain(&self.path, &chain(&error)),
+            Err(error) => known.complain(&self.path, &error_chain(&error)),
         }
     }
 }

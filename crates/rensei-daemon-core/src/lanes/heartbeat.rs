@@ -3,14 +3,13 @@
 use super::mutation;
 use crate::allowlist;
 use crate::credentials::Credentials;
-use crate::errors::chain;
 use crate::host::Host;
 use crate::lifecycle::{Phase, UpdateStage};
 use crate::link::{Link, MAX_DELAY, backoff, patience};
 use crate::org::Org;
 use rensei_platform_client::ClientError;
-use rensei_proto::SessionId;
 use rensei_proto::platform::{HeartbeatRequest, HeartbeatResponse, HostActivity, HostStatus, PendingMutation};
+use rensei_proto::{SessionId, error_chain};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -67,7 +66,7 @@ impl HeartbeatLane {
                 }
                 Err(error) => {
                     self.link.note_failure(&error);
-                    tracing::warn!(error = chain(&error), "heartbeat failed");
+                    tracing::warn!(error = error_chain(&error), "heartbeat failed");
                     // Our own patience must not cost leases; what the control plane asks for is its own choice.
                     let own = delays.next().unwrap_or(MAX_DELAY).min(current.heartbeat_interval);
                     self.recover(own, patience(&error)).await;
@@ -83,7 +82,11 @@ impl HeartbeatLane {
             return;
         }
         if let Err(error) = self.link.refresh_ahead(current).await {
-            tracing::warn!(event = "runtime-token", error = chain(&error), "[runtime-token] early refresh failed");
+            tracing::warn!(
+                event = "runtime-token",
+                error = error_chain(&error),
+                "[runtime-token] early refresh failed"
+            );
             self.no_refresh_before = now.saturating_add(patience(&error).unwrap_or(REFRESH_PAUSE));
         }
     }

@@ -2,11 +2,10 @@
 
 use super::heartbeat::MAX_TEXT;
 use crate::config::{Edit, NewProject};
-use crate::errors::chain;
 use crate::host::Host;
 use crate::org::Org;
-use rensei_proto::SessionId;
 use rensei_proto::platform::PendingMutation;
+use rensei_proto::{SessionId, error_chain};
 
 /// Serve one more project.
 const PROJECT_ADD: &str = "project.add";
@@ -51,7 +50,8 @@ async fn write(host: &Host, org: &Org, id: &str, wanted: bool, edit: Edit) -> Re
     if served == wanted {
         return Ok(());
     }
-    let written = org.file.update(vec![edit]).await.map_err(|error| format!("write config: {}", chain(&error)))?;
+    let written =
+        org.file.update(vec![edit]).await.map_err(|error| format!("write config: {}", error_chain(&error)))?;
     if let Some(reloaded) = written {
         host.reload(&org.name, &org.file, &reloaded);
     }

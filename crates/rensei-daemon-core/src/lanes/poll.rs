@@ -4,14 +4,13 @@ use super::git_token::token_for;
 use super::heartbeat::Pulse;
 use crate::accept::AcceptError;
 use crate::clock::woken;
-use crate::errors::chain;
 use crate::host::Host;
 use crate::link::{Link, backoff, patience};
 use crate::org::{Org, Turn};
 use jiff::Timestamp;
 use rensei_platform_client::ClientError;
 use rensei_proto::platform::{ClaimRequest, GitCredential, NackRequest, PollItem, PollResponse};
-use rensei_proto::{GitAccess, SessionId};
+use rensei_proto::{GitAccess, SessionId, error_chain};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -109,7 +108,7 @@ impl PollLane {
                     self.pause_after(taken.nothing(), asked).await
                 }
                 Err(error) => {
-                    tracing::warn!(org = %self.org.name, error = chain(&error), "poll failed");
+                    tracing::warn!(org = %self.org.name, error = error_chain(&error), "poll failed");
                     self.link.note_failure(&error);
                     patience(&error).or_else(|| delays.next())
                 }
@@ -227,7 +226,7 @@ impl PollLane {
         match outcome {
             Ok(answer) => answer.claimed,
             Err(error) => {
-                tracing::warn!(session_id = %item.session_id, error = chain(&error), "claim failed");
+                tracing::warn!(session_id = %item.session_id, error = error_chain(&error), "claim failed");
                 false
             }
         }
@@ -258,7 +257,7 @@ impl PollLane {
     }
 
     fn refuse(&self, item: &PollItem, raw: Box<RawValue>, error: &AcceptError) {
-        tracing::warn!(session_id = %item.session_id, error = chain(error), "session refused");
+        tracing::warn!(session_id = %item.session_id, error = error_chain(error), "session refused");
         if matches!(error, AcceptError::Duplicate { .. }) {
             if self.host.sessions.last_attempt(&self.org, &item.session_id) == Some(item.attempt) {
                 // The same claim delivered twice: the session runs, or has run, as it should.
@@ -270,7 +269,7 @@ impl PollLane {
             id: item.session_id.clone(),
             attempt: item.attempt,
             work: raw,
-            reason: format!("accept work failed: {}", chain(error)),
+            reason: format!("accept work failed: {}", error_chain(error)),
             host_fault: error.is_host_fault(),
         });
     }
@@ -307,7 +306,7 @@ impl PollLane {
                     Ok(()) => return,
                     Err(error) if error.is_retryable() => tokio::time::sleep(delay).await,
                     Err(error) => {
-                        tracing::warn!(session_id = %id, error = chain(&error), "nack refused");
+                        tracing::warn!(session_id = %id, error = error_chain(&error), "nack refused");
                         return;
                     }
                 }

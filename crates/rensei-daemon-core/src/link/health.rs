@@ -1,9 +1,9 @@
 //! How the connection stands, for people.
 
 use super::{IdentityService, Link};
-use crate::errors::chain;
 use rensei_platform_client::ClientError;
 use rensei_proto::control::{Registration, RegistrationState};
+use rensei_proto::error_chain;
 use std::sync::PoisonError;
 
 /// Clock difference worth telling the operator.
@@ -21,7 +21,7 @@ pub(super) struct Health {
 
 impl<S: IdentityService + Send + Sync + 'static> Link<S> {
     pub(crate) fn note_failure(&self, error: &ClientError) {
-        self.note_trouble(chain(error));
+        self.note_trouble(error_chain(error));
     }
 
     /// Something keeps the host from working for this control plane.

@@ -3,9 +3,8 @@
 use super::connector::normal;
 use super::{Connector, Org, OrgName};
 use crate::config::{Config, ConfigWriter};
-use crate::errors::chain;
 use rensei_platform_client::ClientError;
-use rensei_proto::Secret;
+use rensei_proto::{Secret, error_chain};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -103,7 +102,7 @@ impl Orgs {
                     true
                 }
                 Err(error) => {
-                    let problem = chain(&error);
+                    let problem = error_chain(&error);
                     tracing::error!(org = %name, problem, "the control plane cannot be used");
                     match in_force {
                         // What was said before holds.

@@ -5,9 +5,8 @@
 
 use super::{Sessions, record};
 use crate::config::OnFailure;
-use crate::errors::chain;
-use rensei_proto::SessionId;
 use rensei_proto::control::{SessionState, SessionView};
+use rensei_proto::{SessionId, error_chain};
 use rensei_workarea::{ArchiveError, ArchiveManifest, ArchiveMetadata, Archives, WorkareaError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -103,7 +102,7 @@ impl Sessions {
             }
         }
         if let Err(error) = workareas.discard(id, before) {
-            tracing::warn!(session_id = %id, error = chain(&error), "workarea could not be discarded");
+            tracing::warn!(session_id = %id, error = error_chain(&error), "workarea could not be discarded");
         }
     }
 
@@ -146,7 +145,7 @@ fn tell(session: &SessionId, archived: Result<ArchiveManifest, ArchiveError>) ->
             true
         }
         Err(error) => {
-            let error = chain(&error);
+            let error = error_chain(&error);
             tracing::error!(event = "workarea-retained", session_id = %session, error, "a workarea could not be archived and is kept");
             false
         }
@@ -154,7 +153,7 @@ fn tell(session: &SessionId, archived: Result<ArchiveManifest, ArchiveError>) ->
 }
 
 fn tell_left(session: &SessionId, path: &Path, error: &WorkareaError) {
-    let (path, error) = (path.display(), chain(error));
+    let (path, error) = (path.display(), error_chain(error));
     tracing::error!(event = "workarea-retained", session_id = %session, %path, error, "a workarea could not be archived and stays where it is");
 }
 

@@ -6,14 +6,13 @@
 use super::Sessions;
 use super::monitor::Ended;
 use super::table::{Entry, StopCause};
-use crate::errors::chain;
 use crate::link::{Link, MAX_DELAY, backoff, patience};
 use crate::org::Org;
 use rensei_platform_client::ClientError;
 use rensei_process::End;
 use rensei_proto::outcome::{Outcome, SessionResult};
 use rensei_proto::platform::{CompletionRequest, StatusError, StatusRequest};
-use rensei_proto::{SessionId, SessionStatus};
+use rensei_proto::{SessionId, SessionStatus, error_chain};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +59,7 @@ pub(super) async fn terminal(sessions: &Sessions, id: &SessionId) -> Told {
     sessions.with_table(|table| {
         if let Some(entry) = table.entry_mut(id) {
             entry.view.reported = delivered.is_ok();
-            let refused = |error| format!("its end was refused by the control plane: {}", chain(&error));
+            let refused = |error| format!("its end was refused by the control plane: {}", error_chain(&error));
             entry.view.notes.extend(delivered.err().map(refused));
             return if entry.view.reported { Told::Heard } else { Told::Refused };
         }
@@ -75,7 +74,7 @@ async fn deliver(link: &Arc<Link>, id: &SessionId, attempt: Option<u64>, outcome
         && !error.is_moot()
         && error.auth_failure().is_none()
     {
-        tracing::warn!(session_id = %id, error = chain(error), "report refused; sending the bare status");
+        tracing::warn!(session_id = %id, error = error_chain(error), "report refused; sending the bare status");
         told = until_heard(link, id, |worker_id| StatusRequest::new(worker_id, outcome.status, attempt)).await;
     }
     settled(id, told)
@@ -85,10 +84,10 @@ async fn deliver(link: &Arc<Link>, id: &SessionId, attempt: Option<u64>, outcome
 fn settled(id: &SessionId, told: Result<(), ClientError>) -> Result<(), ClientError> {
     told.or_else(|error| {
         if error.is_moot() {
-            tracing::info!(session_id = %id, error = chain(&error), "end of session was known already");
+            tracing::info!(session_id = %id, error = error_chain(&error), "end of session was known already");
             return Ok(());
         }
-        tracing::error!(session_id = %id, error = chain(&error), "end of session refused");
+        tracing::error!(session_id = %id, error = error_chain(&error), "end of session refused");
         Err(error)
     })
 }
@@ -104,7 +103,7 @@ async fn complete(link: &Arc<Link>, id: &SessionId, attempt: Option<u64>, outcom
         })
         .await;
     if let Err(error) = sent {
-        tracing::debug!(session_id = %id, error = chain(&error), "summary not passed on");
+        tracing::debug!(session_id = %id, error = error_chain(&error), "summary not passed on");
     }
 }
 
@@ -130,7 +129,7 @@ async fn until_heard(
             return Err(error);
         }
         let delay = patience(&error).or_else(|| delays.next()).unwrap_or(MAX_DELAY);
-        tracing::warn!(session_id = %id, error = chain(&error), "status not heard yet");
+        tracing::warn!(session_id = %id, error = error_chain(&error), "status not heard yet");
         tokio::time::sleep(delay).await;
     }
 }

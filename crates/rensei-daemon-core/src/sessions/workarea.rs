@@ -3,12 +3,11 @@
 use super::Sessions;
 use super::archive::{Leftover, blocking};
 use crate::config::{CloneStrategy, Config, Project};
-use crate::errors::chain;
 use crate::events::SessionEvent;
 use crate::handle::AcquireError;
 use crate::org::Org;
 use rensei_proto::control::{EvictPoolRequest, EvictPoolResponse, SessionState, Workarea, WorkareaPoolStats};
-use rensei_proto::{Secret, SessionDetail, SessionId};
+use rensei_proto::{Secret, SessionDetail, SessionId, error_chain};
 use rensei_workarea::{AcquireRequest, GitHints, GitToken, PoolSettings, ReleaseMode, WorkareaError};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,7 +101,7 @@ impl Sessions {
         match released {
             Ok(()) => self.parts.events.publish(SessionEvent::WorkareaReleased { session_id: id.clone() }),
             Err(error) => {
-                tracing::warn!(session_id = %id, error = chain(&error), "workarea could not be released");
+                tracing::warn!(session_id = %id, error = error_chain(&error), "workarea could not be released");
             }
         }
     }

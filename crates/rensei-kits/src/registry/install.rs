@@ -3,13 +3,13 @@
 use super::sources::{LOCAL, NOT_YET};
 use super::store::{self, Bytes};
 use super::{Entry, KitError, Registry, view};
-use crate::error_chain;
 use crate::git::{self, Location, Snapshot, SnapshotError};
 use crate::kit::Kit;
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use crate::names::{KitId, is_relative};
 use crate::trust::{MAX_BUNDLE_BYTES, Signature};
 use rensei_proto::control::{KitInstallRequest, KitInstallResult, KitInstallSource};
+use rensei_proto::error_chain;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -6,6 +6,7 @@ use crate::scratch;
 use crate::tree::{Tree, list};
 use jiff::Timestamp;
 use rensei_proto::control::{PruneResponse, PrunedWorkarea, SkippedWorkarea, WorkareaSummary};
+use rensei_proto::error_chain;
 use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
 use std::time::Duration;
@@ -154,11 +155,7 @@ fn age(created: Timestamp, now: Timestamp) -> Duration {
 }
 
 fn skip(response: &mut PruneResponse, id: &str, error: &ArchiveError) {
-    use std::error::Error;
-    let reason = match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
+    let reason = error_chain(error);
     response.skipped.push(SkippedWorkarea { id: id.to_owned(), reason });
 }
 

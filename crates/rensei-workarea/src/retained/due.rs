@@ -2,6 +2,7 @@
 
 use crate::archive::{ArchiveError, Archives};
 use crate::pool::{Room, replace};
+use rensei_proto::error_chain;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -23,7 +24,7 @@ struct Failure {
 
 impl Failures {
     pub(super) fn note(&mut self, id: &str, error: &ArchiveError, root: &Path) {
-        let reason = reason(error);
+        let reason = error_chain(error);
         let full = matches!(error, ArchiveError::DiskFull { .. });
         let room = full.then(|| Room::of(root)).transpose().unwrap_or_default();
         self.0.insert(id.to_owned(), Failure { reason, room });
@@ -51,7 +52,7 @@ impl Archives {
     pub(super) fn note_failure(&self, id: &str, error: &ArchiveError) {
         self.failures().note(id, error, self.root());
         if error.is_permanent()
-            && let Err(error) = replace(&self.failed_of(id), reason(error).as_bytes())
+            && let Err(error) = replace(&self.failed_of(id), error_chain(error).as_bytes())
         {
             // It costs another try at the next start.
             let error = &error as &dyn std::error::Error;
@@ -68,14 +69,6 @@ impl Archives {
 
     pub(super) fn has_failed_for_good(&self, id: &str) -> bool {
         std::fs::symlink_metadata(self.failed_of(id)).is_ok()
-    }
-}
-
-fn reason(error: &ArchiveError) -> String {
-    use std::error::Error;
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::keys::KEYS;
 use proptest::prelude::*;
+use rensei_proto::error_chain;
 
 fn subject(env: &BTreeMap<String, String>) -> Subject<'_> {
     Subject { path: Path::new("/x/daemon.yaml"), env }
@@ -139,7 +140,7 @@ fn config_edits_are_refused_when_the_result_would_be_wrong() {
         match edited(text, &edit) {
             Ok(None) if expected.is_empty() => {}
             Err(error) => {
-                let message = crate::errors::chain(&error);
+                let message = error_chain(&error);
                 assert!(message.contains(expected), "{edit:?}: {message:?} lacks {expected}");
                 assert!(!error.hint().is_empty() && !error.is_retryable());
             }

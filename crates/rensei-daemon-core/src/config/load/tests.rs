@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::model::{Channel, CloneStrategy, Schedule, TrustMode};
+use rensei_proto::error_chain;
 
 fn defaults() -> Defaults {
     Defaults { hostname: "Big_Mac..local".to_owned(), cpus: 6 }
@@ -182,7 +183,7 @@ fn config_errors_name_place_key_and_what_is_allowed() {
         ("machine: {id: a}\nmachine: {id: b}\n", &["daemon.yaml:1:1", "duplicate", "`machine`"]),
     ];
     for (text, expected) in cases {
-        let message = crate::errors::chain(&loaded(text, &[]).unwrap_err());
+        let message = error_chain(&loaded(text, &[]).unwrap_err());
         for word in expected {
             assert!(message.contains(word), "{text:?}: {message:?} lacks {word}");
         }

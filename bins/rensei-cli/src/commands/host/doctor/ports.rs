@@ -42,7 +42,7 @@ fn control_port(host: &str, port: u16) -> Check {
             Check::error(name, error.to_string(), fix)
         }
         Err(error) => {
-            Check::error(name, crate::error::one_line(&error), "use another port: `rensei host run --port <port>`")
+            Check::error(name, rensei_proto::error_chain(&error), "use another port: `rensei host run --port <port>`")
         }
     }
 }
@@ -65,7 +65,7 @@ fn metrics_port(port: u16, daemon: Option<&Status>) -> Check {
             format!("{address} is already in use by process {pid}"),
             format!("see what it is: `ps -p {pid}`; or {other}"),
         ),
-        (Err(error), _) => Check::error(name, crate::error::one_line(&error), other),
+        (Err(error), _) => Check::error(name, rensei_proto::error_chain(&error), other),
     }
 }
 

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
+use rensei_proto::error_chain;
 use reqwest::Url;
 use std::convert::Infallible;
 use std::error::Error;
@@ -225,13 +226,7 @@ fn note(noted: &Mutex<Option<WorkareaError>>, trouble: WorkareaError) {
 }
 
 fn unreachable(shown: &str, error: &dyn Error) -> WorkareaError {
-    let mut detail = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        detail = format!("{detail}: {cause}");
-        source = cause.source();
-    }
-    let detail = crate::git::readable(detail.as_bytes());
+    let detail = crate::git::readable(error_chain(error).as_bytes());
     WorkareaError::Unreachable { repository: shown.to_owned(), detail }
 }
 
