@@ -20,7 +20,6 @@ mod table;
 mod token;
 mod workarea;
 
-pub(crate) use archive::blocking;
 pub use caller::Caller;
 pub(crate) use environment::{EnvironmentParts, holds};
 pub(crate) use origin::Origin;

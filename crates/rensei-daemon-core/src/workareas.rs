@@ -3,14 +3,13 @@
 use crate::config::Workarea;
 use crate::handle::DaemonHandle;
 use crate::host::Host;
-use crate::sessions::blocking;
 use jiff::Timestamp;
 use rensei_proto::control::{
     PruneRequest, PruneResponse, RestoreRequest, SessionHandle, WorkareaDetail, WorkareaKind, WorkareaList,
     WorkareaStatus, WorkareaSummary,
 };
 use rensei_proto::{SessionId, error_chain};
-use rensei_workarea::{ArchiveError, Archives, RestoreContext, Retention};
+use rensei_workarea::{ArchiveError, Archives, RestoreContext, Retention, blocking};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ use rensei_kits::{
 };
 use rensei_proto::control::{KitSettings, KitTrust};
 use rensei_proto::error_chain;
+use rensei_workarea::blocking;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -207,11 +208,4 @@ fn os_env(env: &BTreeMap<String, String>) -> BTreeMap<OsString, OsString> {
 
 fn failure(mode: &'static str, message: String) -> Failure {
     Failure { mode, message }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }

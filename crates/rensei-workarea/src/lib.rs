@@ -16,7 +16,9 @@
 //! commits are not signed; submodules are never fetched (both are named in the notes on a workarea); ssh and
 //! credential helpers need the `git` executable; repositories with SHA-256 ids are refused by libgit2.
 
+mod alternates;
 mod archive;
+mod blocking;
 mod checkout;
 mod diff;
 mod error;
@@ -36,6 +38,7 @@ mod scratch;
 mod tree;
 
 pub use archive::{ArchiveError, ArchiveManifest, ArchiveMetadata, Archives, Retention, create as create_archive};
+pub use blocking::blocking;
 pub use checkout::{Author, Checkout, CommitMessage, PushRequest, Pushed};
 pub use diff::{Patch, patch};
 pub use error::{WorkareaError, WorkareaErrorKind};

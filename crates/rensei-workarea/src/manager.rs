@@ -10,10 +10,11 @@ mod request;
 pub use request::{AcquireRequest, CloneStrategy, ReleaseMode};
 
 use crate::WorkareaError;
+use crate::blocking::blocking;
 use crate::files::Keep;
 use crate::git::GitEnvironment;
 use crate::marker::Marker;
-use crate::mirror::{Mirror, Start, blocking};
+use crate::mirror::{Mirror, Start};
 use crate::names;
 use crate::network::Upstream;
 use crate::pool::{self, Found, Key, Pool, PoolSettings, Pressure};

@@ -9,6 +9,7 @@ mod salvage;
 pub(crate) use lock::{MirrorLock, remove_stale_locks};
 pub(crate) use resolve::{Start, is_full_id};
 
+use crate::blocking::blocking;
 use crate::git::GitEnvironment;
 use crate::network::{Failure, Fetch, Network, Upstream, network};
 use crate::{WorkareaError, local, names, pool};
@@ -156,8 +157,7 @@ impl Mirror {
             return Ok(());
         }
         let lock = self.lock().await?;
-        let refspec = format!("+{source}:{}", resolve::pin(source));
-        match self.fetch(&self.dir, upstream, &[&refspec], &lock).await {
+        match self.fetch(&self.dir, upstream, &[&resolve::pinning(source)], &lock).await {
             Ok(()) | Err(Failure { ended: true, .. }) => Ok(()),
             Err(failure) => Err(failure.error),
         }
@@ -204,18 +204,6 @@ impl Mirror {
         });
         let reference = if wanted.is_empty() { "HEAD" } else { wanted }.to_owned();
         WorkareaError::MissingRef { repository: upstream.repository.shown.clone(), reference, similar: similar.await }
-    }
-}
-
-/// Runs something that blocks where it may.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is going down and will not poll us again.
-            Err(_) => std::future::pending().await,
-        },
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Sessions, record};
 use crate::config::OnFailure;
 use rensei_proto::control::{SessionState, SessionView};
 use rensei_proto::{SessionId, error_chain};
-use rensei_workarea::{ArchiveError, ArchiveManifest, ArchiveMetadata, Archives, WorkareaError};
+use rensei_workarea::{ArchiveError, ArchiveManifest, ArchiveMetadata, Archives, WorkareaError, blocking};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -155,16 +155,4 @@ fn tell(session: &SessionId, archived: Result<ArchiveManifest, ArchiveError>) ->
 fn tell_left(session: &SessionId, path: &Path, error: &WorkareaError) {
     let (path, error) = (path.display(), error_chain(error));
     tracing::error!(event = "workarea-retained", session_id = %session, %path, error, "a workarea could not be archived and stays where it is");
-}
-
-/// Runs something that waits for the disk where it may.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is going down and will not poll us again.
-            Err(_) => std::future::pending().await,
-        },
-    }
 }

@@ -1,14 +1,14 @@
 //! Workareas of sessions: asked for by workers, taken back by the host, whatever the worker did.
 
 use super::Sessions;
-use super::archive::{Leftover, blocking};
+use super::archive::Leftover;
 use crate::config::{CloneStrategy, Config, Project};
 use crate::events::SessionEvent;
 use crate::handle::AcquireError;
 use crate::org::Org;
 use rensei_proto::control::{EvictPoolRequest, EvictPoolResponse, SessionState, Workarea, WorkareaPoolStats};
 use rensei_proto::{Secret, SessionDetail, SessionId, error_chain};
-use rensei_workarea::{AcquireRequest, GitHints, GitToken, PoolSettings, ReleaseMode, WorkareaError};
+use rensei_workarea::{AcquireRequest, GitHints, GitToken, PoolSettings, ReleaseMode, WorkareaError, blocking};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;

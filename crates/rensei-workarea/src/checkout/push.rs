@@ -1,14 +1,15 @@
 //! Pushing what is checked out.
 
 use super::{Checkout, WorkareaError};
+use crate::alternates::{cut_off_alike, lend};
+use crate::blocking::blocking;
 use crate::git::GitHints;
-use crate::mirror::blocking;
 use crate::names;
 use crate::network::{self, Network, Upstream, Verdict};
 use crate::repository::Repository;
 use crate::scratch;
 use git2::Oid;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where to push.
@@ -139,17 +140,9 @@ impl Checkout {
         let mut options = git2::RepositoryInitOptions::new();
         options.bare(true).no_reinit(true).external_template(false).mkpath(true);
         git2::Repository::init_opts(&sender.0, &options).map_err(|error| WorkareaError::local("push", &error))?;
-        lend(&git_dir, &sender.0).map_err(|error| WorkareaError::io("write", &sender.0, error))?;
+        lend(&git_dir, &sender.0)
+            .and_then(|()| cut_off_alike(&git_dir, &sender.0))
+            .map_err(|error| WorkareaError::io("write", &sender.0, error))?;
         Ok((commit, sender))
-    }
-}
-
-/// Lets `to` use the objects of `from`, and know where its history is cut off if it is.
-fn lend(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to.join("objects/info"))?;
-    std::fs::write(to.join("objects/info/alternates"), format!("{}\n", from.join("objects").display()))?;
-    match std::fs::copy(from.join("shallow"), to.join("shallow")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }

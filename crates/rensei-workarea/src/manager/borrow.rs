@@ -2,6 +2,7 @@
 
 use super::request::CloneStrategy;
 use crate::WorkareaError;
+use crate::alternates::{copy_if_any, cut_off_alike, lend};
 use git2::{Oid, Repository, RepositoryOpenFlags};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -18,33 +19,21 @@ pub(super) fn borrow(
     let failed = |error| WorkareaError::io("set up", git_dir, error);
     match strategy {
         CloneStrategy::Shallow => {
-            lend(git_dir, mirror).map_err(failed)?;
+            lend(mirror, git_dir).map_err(failed)?;
             let cut = base.map(|base| format!("{base}\n")).unwrap_or_default();
             if cut.is_empty() { Ok(()) } else { std::fs::write(git_dir.join("shallow"), cut).map_err(failed) }
         }
-        CloneStrategy::ReferenceClone => lend(git_dir, mirror)
-            .and_then(|()| copy_if_any(&mirror.join("shallow"), &git_dir.join("shallow")))
-            .map_err(failed),
+        CloneStrategy::ReferenceClone => {
+            lend(mirror, git_dir).and_then(|()| cut_off_alike(mirror, git_dir)).map_err(failed)
+        }
         CloneStrategy::Full => {
             // First, as a fetch may go on meanwhile: it brings objects before references to them.
             let refs = packed_refs(mirror)?;
             copy_objects(&mirror.join("objects"), &git_dir.join("objects"))
-                .and_then(|()| copy_if_any(&mirror.join("shallow"), &git_dir.join("shallow")))
+                .and_then(|()| cut_off_alike(mirror, git_dir))
                 .and_then(|()| std::fs::write(git_dir.join("packed-refs"), refs))
                 .map_err(failed)
         }
-    }
-}
-
-fn lend(git_dir: &Path, mirror: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(git_dir.join("objects/info"))?;
-    std::fs::write(git_dir.join("objects/info/alternates"), format!("{}\n", mirror.join("objects").display()))
-}
-
-fn copy_if_any(from: &Path, to: &Path) -> io::Result<()> {
-    match std::fs::copy(from, to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! A mirror from nothing, also in place of one that is damaged.
 
 use super::salvage::{pins, salvage};
-use super::{Mirror, MirrorLock, REFSPECS, blocking, resolve};
+use super::{Mirror, MirrorLock, REFSPECS, resolve};
+use crate::blocking::blocking;
 use crate::network::{Failure, Upstream};
 use crate::{WorkareaError, scratch};
 use rustix::fs::{CWD, RenameFlags};
@@ -67,25 +68,32 @@ impl Mirror {
         lock: &Arc<MirrorLock>,
     ) -> Result<(), WorkareaError> {
         let dir = self.dir().to_owned();
-        let sources = blocking(move || pins(&dir)).await;
-        let refspecs: Vec<String> =
-            sources.iter().map(|source| format!("+{source}:{}", resolve::pin(source))).collect();
+        let pinned = blocking(move || pins(&dir)).await;
+        let refspecs: Vec<String> = pinned.iter().map(|source| resolve::pinning(source)).collect();
         let refspecs: Vec<&str> = refspecs.iter().map(String::as_str).collect();
-        let mut rounds = if refspecs.is_empty() { Vec::new() } else { vec![&refspecs[..]] };
+        if refspecs.is_empty() || self.fetch_if_any(building, upstream, &refspecs, lock).await? || refspecs.len() == 1 {
+            return Ok(());
+        }
         // One that is gone makes all fail.
-        let mut one_by_one = refspecs.len() > 1;
-        while let Some(round) = rounds.pop() {
-            match self.fetch(building, upstream, round, lock).await {
-                Ok(()) => {}
-                Err(Failure { ended: true, .. }) if one_by_one => {
-                    one_by_one = false;
-                    rounds = refspecs.chunks(1).collect();
-                }
-                Err(Failure { ended: true, .. }) => {}
-                Err(failure) => return Err(self.named(failure.error)),
-            }
+        for refspec in refspecs {
+            self.fetch_if_any(building, upstream, &[refspec], lock).await?;
         }
         Ok(())
+    }
+
+    /// Fetches what the remote may not have; false when it has not all of it.
+    async fn fetch_if_any(
+        &self,
+        building: &Path,
+        upstream: &Upstream,
+        refspecs: &[&str],
+        lock: &Arc<MirrorLock>,
+    ) -> Result<bool, WorkareaError> {
+        match self.fetch(building, upstream, refspecs, lock).await {
+            Ok(()) => Ok(true),
+            Err(Failure { ended: true, .. }) => Ok(false),
+            Err(failure) => Err(self.named(failure.error)),
+        }
     }
 }
 

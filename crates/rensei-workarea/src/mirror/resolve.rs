@@ -50,6 +50,11 @@ pub(crate) fn pin(source: &str) -> String {
     format!("refs/rensei/{source}")
 }
 
+/// Refspec that keeps something under such a name.
+pub(crate) fn pinning(source: &str) -> String {
+    format!("+{source}:{}", pin(source))
+}
+
 /// All branches.
 pub(crate) fn branches(repository: &Repository) -> impl Iterator<Item = String> {
     let references = repository.references_glob("refs/heads/*").ok();

@@ -1,8 +1,9 @@
 //! Remotes by the `git` executable: with the credential helpers, ssh configuration and proxies of its user.
 
 use super::{Advertised, Answer, Failure, Fetch, Network, Push, Upstream, Verdict};
+use crate::blocking::blocking;
 use crate::git::{GitCall, GitEnvironment, GitFailure, REMOTE, classify, readable};
-use crate::mirror::{blocking, remove_stale_locks};
+use crate::mirror::remove_stale_locks;
 use git2::Oid;
 use std::path::Path;
 

@@ -10,8 +10,9 @@ mod wire;
 
 use super::{Advertised, Answer, Failure, Fetch, Network, Push, Upstream, Verdict};
 use crate::WorkareaError;
+use crate::blocking::blocking;
 use crate::git::{GitEnvironment, readable};
-use crate::mirror::{blocking, remove_stale_locks};
+use crate::mirror::remove_stale_locks;
 use git2::{ErrorClass, ErrorCode};
 use place::Place;
 use relay::Relay;

@@ -177,6 +177,10 @@ async fn a_session_keeps_history_that_only_a_damaged_mirror_still_has() {
     let git = |args: &[&str]| fixture.git(&fixture.remote(), args);
     git(&["update-ref", "refs/pull/1/head", "light"]);
     fixture.acquire("s2", "refs/pull/1/head").await.unwrap();
+    git(&["update-ref", "refs/pull/2/head", "light"]);
+    fixture.acquire("s4", "refs/pull/2/head").await.unwrap();
+    // One that is gone costs no other.
+    git(&["update-ref", "-d", "refs/pull/2/head"]);
     git(&["commit", "-q", "--amend", "-m", "rewritten"]);
     git(&["reflog", "expire", "--expire=now", "--all"]);
     git(&["gc", "-q", "--prune=now"]);

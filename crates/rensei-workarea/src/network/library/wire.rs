@@ -1,6 +1,7 @@
 //! Git's protocol as libgit2 speaks it.
 
 use super::Route;
+use crate::alternates::cut_off_alike;
 use crate::git::{GitEnvironment, readable};
 use crate::local::open_bare;
 use crate::network::{Advertised, Fetch, Push, Verdict};
@@ -9,7 +10,6 @@ use git2::{
     RemoteUpdateFlags,
 };
 use std::cell::RefCell;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 
 /// Most that is kept of what a remote says to people.
@@ -30,17 +30,9 @@ pub(super) fn fetch(route: &Route, fetch: &Fetch, git: &GitEnvironment) -> Resul
     }
     remote.update_tips(None, RemoteUpdateFlags::empty(), AutotagOption::None, Some("fetch"))?;
     if let Some(source) = &route.local {
-        copy_cut(source, &fetch.git_dir)?;
+        cut_off_alike(source, &fetch.git_dir).map_err(|error| Error::from_str(&error.to_string()))?;
     }
     Ok(())
-}
-
-/// Lets the history end here where it ends there.
-fn copy_cut(from: &Path, to: &Path) -> Result<(), Error> {
-    match std::fs::copy(from.join("shallow"), to.join("shallow")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::from_str(&error.to_string())),
-        _ => Ok(()),
-    }
 }
 
 pub(super) fn look_up(route: &Route, name: &str) -> Result<Option<Advertised>, Error> {
