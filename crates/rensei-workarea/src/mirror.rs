@@ -68,11 +68,16 @@ impl Mirror {
         } else {
             (self.refresh(upstream).await?, None)
         };
-        if let Some(start) = self.resolve(wanted, head.clone()).await? {
-            return Ok((start, made));
-        }
-        self.fetch_one(upstream, wanted, head.as_ref()).await?;
-        let found = self.resolve(wanted, head).await?;
+        let found = if resolve::is_apart(wanted) {
+            // What is kept of it may be old.
+            let is_there = self.fetch_apart(upstream, wanted).await?;
+            if is_there { self.resolve(wanted, None).await? } else { None }
+        } else if let Some(start) = self.resolve(wanted, head.clone()).await? {
+            Some(start)
+        } else {
+            self.fetch_commit(upstream, wanted, head.as_ref()).await?;
+            self.resolve(wanted, head).await?
+        };
         match found {
             Some(start) => Ok((start, made)),
             None => Err(self.missing(upstream, wanted).await),
@@ -141,8 +146,20 @@ impl Mirror {
         self.network.fetch(upstream, fetch).await
     }
 
-    /// Fetches what no branch or tag leads to: a commit, a pull request's ref. That it fails is no error of its own.
-    async fn fetch_one(
+    /// Fetches a reference that is neither branch nor tag, such as that of a pull request, as it is now; false when the
+    /// remote has none of that name.
+    async fn fetch_apart(&self, upstream: &Upstream, name: &str) -> Result<bool, WorkareaError> {
+        let there = self.network.look_up(upstream, name).await.map_err(|failure| failure.error)?;
+        if there.is_none() {
+            return Ok(false);
+        }
+        let lock = self.lock().await?;
+        let fetched = self.fetch(&self.dir, upstream, &[&resolve::pinning(name)], &lock).await;
+        fetched.map(|()| true).map_err(|failure| self.named(failure.error))
+    }
+
+    /// Fetches a commit that no branch or tag leads to. That it fails is no error of its own.
+    async fn fetch_commit(
         &self,
         upstream: &Upstream,
         wanted: &str,
@@ -153,7 +170,7 @@ impl Mirror {
             _ => None,
         };
         let source = detached.as_deref().unwrap_or(wanted);
-        if !is_full_id(source) && !source.starts_with("refs/") {
+        if !is_full_id(source) {
             return Ok(());
         }
         let lock = self.lock().await?;

@@ -45,6 +45,11 @@ pub(crate) fn is_full_id(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// Whether the text names a reference that a mirror does not follow: one that is neither branch nor tag.
+pub(crate) fn is_apart(text: &str) -> bool {
+    text.starts_with("refs/") && !text.starts_with("refs/heads/") && !text.starts_with("refs/tags/")
+}
+
 /// Where the mirror keeps something that no branch or tag leads to.
 pub(crate) fn pin(source: &str) -> String {
     format!("refs/rensei/{source}")
@@ -85,7 +90,7 @@ fn by_name(repository: &Repository, wanted: &str) -> Result<Option<Start>, Worka
         return Ok(by_branch(repository, branch));
     }
     if wanted.starts_with("refs/") {
-        return Ok(by_ref(repository, wanted).or_else(|| by_ref(repository, &pin(wanted))));
+        return Ok(by_ref(repository, &if is_apart(wanted) { pin(wanted) } else { wanted.to_owned() }));
     }
     let named = by_branch(repository, wanted)
         .or_else(|| by_ref(repository, &format!("refs/tags/{wanted}")))

@@ -91,6 +91,27 @@ async fn refs_and_commits_off_the_branches_are_fetched() {
 }
 
 #[tokio::test]
+async fn a_ref_off_the_branches_is_followed() {
+    let fixture = Fixture::new();
+    let at = |commit: &str| fixture.git(&fixture.remote(), &["update-ref", "refs/pull/1/head", commit]);
+    fixture.git(&fixture.remote(), &["checkout", "-q", "--detach"]);
+    let first = fixture.commit("pull", "x", "pull request");
+    at(&first);
+    let before = fixture.acquire("s1", "refs/pull/1/head").await.unwrap();
+    let second = fixture.commit("pull", "y", "after review");
+    at(&second);
+    assert_eq!(fixture.acquire("s2", "refs/pull/1/head").await.unwrap().commit, second);
+    at("light");
+    let rewritten = fixture.git(&fixture.remote(), &["rev-parse", "light"]);
+    assert_eq!(fixture.acquire("s3", "refs/pull/1/head").await.unwrap().commit, rewritten);
+    fixture.git(&fixture.remote(), &["update-ref", "-d", "refs/pull/1/head"]);
+    assert_eq!(fixture.acquire("s4", "refs/pull/1/head").await.unwrap_err().kind(), Kind::MissingRef);
+    assert_eq!(fixture.acquire("s5", "refs/rensei/refs/pull/1/head").await.unwrap_err().kind(), Kind::MissingRef);
+    assert_eq!(before.commit, first);
+    fixture.git(std::path::Path::new(&before.path), &["fsck", "--strict"]);
+}
+
+#[tokio::test]
 async fn a_missing_ref_names_similar_branches() {
     let fixture = Fixture::new();
     let error = fixture.acquire("s1", "mian").await.unwrap_err();
