@@ -116,11 +116,14 @@ fn kill_one(place: &Path, task: &str, round: u64) {
 fn reopened(place: &Path) -> Archives {
     let archives = archives(place);
     let dirs = ["workareas", "workareas-restored", "retained"].map(|name| place.join(name));
-    let hidden = |dir: &PathBuf| {
-        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-        entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b".")).count()
+    // Hidden: begun or being deleted. A note beside nothing: the workarea did not come to it any more.
+    let is_swept = |entry: &fs::DirEntry| {
+        let path = entry.path();
+        let noted = path.extension().is_some_and(|extension| extension == "json").then(|| path.with_extension(""));
+        entry.file_name().as_encoded_bytes().starts_with(b".") || noted.is_some_and(|workarea| !workarea.exists())
     };
-    while dirs.iter().map(hidden).sum::<usize>() > 0 {
+    let swept = |dir: &PathBuf| fs::read_dir(dir).into_iter().flatten().flatten().filter(is_swept).count();
+    while dirs.iter().map(swept).sum::<usize>() > 0 {
         std::thread::yield_now();
     }
     archives
@@ -190,15 +193,11 @@ fn a_killed_restore_is_whole_or_not_there() {
             restored.difference(&answered).count() <= 1,
             "round {round}: only the last one may be unknown to its owner"
         );
-        // A workarea and its note, and nothing else. A note whose workarea did not come goes with the sweep.
+        // A workarea and its note, and nothing else.
         let expected: BTreeSet<String> = restored.iter().flat_map(|id| [id.clone(), format!("{id}.json")]).collect();
-        let names = || -> BTreeSet<String> {
-            let entries = fs::read_dir(archives.restored_root()).into_iter().flatten().flatten();
-            entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
-        };
-        while names() != expected {
-            std::thread::yield_now();
-        }
+        let entries = fs::read_dir(archives.restored_root()).into_iter().flatten().flatten();
+        let names: BTreeSet<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        assert_eq!(names, expected, "round {round}");
         assert!(archives.remove(&restored.into_iter().collect::<Vec<_>>(), false).skipped.is_empty());
         ["restored", "gone"].iter().for_each(|file| fs::write(place.join(file), "").unwrap());
     }
