@@ -11,7 +11,7 @@ use rensei_proto::control::{
 use rensei_proto::{SessionId, error_chain};
 use rensei_workarea::{ArchiveError, Archives, RestoreContext, Retention, blocking};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Time between two looks for archives that are too old.
 const RETENTION_PAUSE: Duration = Duration::from_secs(300);
@@ -153,7 +153,7 @@ pub(crate) async fn keep_archives_bounded(host: Arc<Host>) {
     loop {
         let (archives, retention) = (host.sessions.archives().clone(), retention(&host.config.workarea));
         let kept = blocking(move || {
-            archives.settle_all();
+            archives.settle_all(Instant::now());
             archives.prune(&retention, Timestamp::now(), false)
         });
         if let Err(error) = kept.await {

@@ -26,6 +26,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Archives that one session can have from the same second.
 const MAX_SAME: u32 = 1000;
@@ -87,10 +88,11 @@ impl Archives {
         archived
     }
 
-    /// Archives what is retained, but for what has failed and cannot succeed yet. Blocks for as long as copying takes.
-    pub fn settle_all(&self) {
+    /// Archives what is retained, but for what has failed and may not succeed yet; `now` is what that goes by. Blocks for
+    /// as long as copying takes.
+    pub fn settle_all(&self, now: Instant) {
         for id in self.retained_ids().unwrap_or_default() {
-            if !self.failures().is_due(&id, self.root()) || self.has_failed_for_good(&id) {
+            if !self.failures().is_due(&id, self.root(), now) || self.has_failed_for_good(&id) {
                 continue;
             }
             match self.settle(&id) {

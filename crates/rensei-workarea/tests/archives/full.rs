@@ -71,11 +71,11 @@ fn a_full_disk_is_named_and_loses_neither_workarea_nor_archive() {
             assert_eq!(content(&retained.join(&id)), before, "{room} KiB: the workarea is damaged");
             assert!(archives.list().unwrap().is_empty() && leftovers(&root).is_empty(), "{room} KiB");
             // As long as there is no more room, nothing is copied again.
-            archives.settle_all();
+            archives.settle_all(std::time::Instant::now());
             assert!(archives.list().unwrap().is_empty());
         }
         disk.resize(PLENTY);
-        archives.settle_all();
+        archives.settle_all(std::time::Instant::now());
         assert_eq!(fs::read_dir(&retained).unwrap().count(), 0, "{room} KiB");
         let row = archives.list().unwrap().remove(0);
         assert_eq!((row.id.as_str(), row.session_id.as_str(), row.disposition.as_str()), (id.as_str(), "s1", "failed"));
@@ -162,7 +162,7 @@ fn after_a_crash_between_archive_and_release_nothing_is_archived_twice() {
     assert_eq!((made.id.as_str(), made.session_id.as_str(), made.attempt), (id.as_str(), "s1", Some(3)));
     fs::rename(&killed, &workarea).unwrap();
     let next = Archives::new(&fixture.root);
-    next.settle_all();
+    next.settle_all(std::time::Instant::now());
     assert!(!workarea.exists());
     assert_eq!(next.list().unwrap().len(), 1);
     let manifest = next.get(&id).unwrap().manifest.unwrap();

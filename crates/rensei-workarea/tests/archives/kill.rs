@@ -146,7 +146,7 @@ fn a_killed_archiver_loses_nothing_and_archives_nothing_twice() {
             interrupted += 1;
             assert!(is_whole(&archives.retained_root().join(&row.id), &row.session_id), "round {round}: {row:?}");
         }
-        archives.settle_all();
+        archives.settle_all(std::time::Instant::now());
         assert_eq!(fs::read_dir(archives.retained_root()).unwrap().count(), 0, "round {round}");
         let mut count = BTreeMap::<String, usize>::new();
         for row in archives.list().unwrap() {
