@@ -1,5 +1,6 @@
 //! All checkouts of a host.
 
+mod ahead;
 mod aside;
 mod background;
 mod borrow;
@@ -19,6 +20,7 @@ use crate::names;
 use crate::network::Upstream;
 use crate::pool::{self, Found, Key, Pool, PoolSettings, Pressure};
 use crate::repository::{Repository, without_credentials};
+use ahead::Ahead;
 use build::{Plan, Tools};
 use obtain::Obtain;
 use rensei_proto::SessionId;
@@ -50,6 +52,7 @@ struct Inner {
     settings: Mutex<PoolSettings>,
     /// Wakes who keeps the pool tidy.
     tidy: SyncSender<()>,
+    ahead: Mutex<Ahead>,
     mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
 }
 
@@ -67,10 +70,10 @@ impl WorkareaManager {
     fn unattended(state_root: &Path, git: GitEnvironment) -> (Self, Found, Receiver<()>) {
         let [repos, worktrees, pool_dir] = ["repos", "worktrees", "pool"].map(|name| state_root.join(name));
         let (pool, found) = pool::open(&pool_dir, &worktrees);
-        let (settings, mirrors) = (Mutex::default(), Mutex::default());
+        let (settings, ahead, mirrors) = Default::default();
         let (tidy, asked) = mpsc::sync_channel(1);
         let manager =
-            Self { inner: Arc::new(Inner { git, repos, worktrees, pool_dir, pool, settings, tidy, mirrors }) };
+            Self { inner: Arc::new(Inner { git, repos, worktrees, pool_dir, pool, settings, tidy, ahead, mirrors }) };
         (manager, found, asked)
     }
 

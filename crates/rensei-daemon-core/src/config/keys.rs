@@ -308,7 +308,7 @@ pub const KEYS: &[Key] = &[
         path: "workarea.prewarm",
         kind: "number, 0 to 64",
         default: "0",
-        meaning: "Workareas that are made ahead for each project, when the host starts and when projects change.",
+        meaning: "Workareas that are kept ready for each project: made ahead, and again when one was handed out.",
         applies: Applies::Restart,
         example: "1",
         differs: field!(workarea.prewarm),

@@ -1,16 +1,11 @@
-//! What nobody waits for: cleaning, renewing, evicting, pre-warming.
+//! What nobody waits for: cleaning, renewing, evicting.
 
-use super::build::Tools;
 use super::request::ReleaseMode;
-use super::{Inner, WorkareaManager, own_marker, remove};
+use super::{WorkareaManager, own_marker, remove};
 use crate::files::{Keep, Present, Scan, Snapshot};
 use crate::marker::Marker;
-use crate::mirror::Start;
-use crate::names;
-use crate::network::Upstream;
-use crate::pool::{self, Contents, Found, Key, State, replace};
-use crate::repository::Repository;
-use crate::{AcquireRequest, WorkareaError, scratch};
+use crate::pool::{self, Found, State};
+use crate::{WorkareaError, scratch};
 use rensei_process::{Eviction, evict_occupants};
 use rensei_proto::SessionId;
 use std::collections::HashSet;
@@ -57,6 +52,7 @@ impl WorkareaManager {
             let manager = Self { inner };
             manager.tidy_outdated();
             manager.trim();
+            manager.replenish();
             pause = manager.pause();
         }
     }
@@ -209,87 +205,6 @@ impl WorkareaManager {
             pool.retire(id);
         }
     }
-
-    /// Sees to it that `count` checkouts are ready for each of these, one after the other, at the lowest priority that the
-    /// system has and with one thread. What fails is logged; sessions get to hear of it when they come.
-    pub fn prewarm(&self, requests: Vec<AcquireRequest>, count: usize) {
-        if requests.is_empty() {
-            return;
-        }
-        let manager = self.clone();
-        in_background("workarea-prewarm", move || {
-            // Of this thread only, and of what it starts.
-            if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
-                tracing::debug!(%error, "pre-warming runs at normal priority");
-            }
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let Ok(runtime) = runtime.inspect_err(|error| tracing::warn!(%error, "workareas are not pre-warmed"))
-            else {
-                return;
-            };
-            for request in &requests {
-                if let Err(error) = runtime.block_on(manager.prewarm_one(request, count)) {
-                    let repository = crate::redact(&request.repository);
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(event = "prewarm-failed", repository, error, "no workarea was made ahead");
-                }
-            }
-        });
-    }
-
-    async fn prewarm_one(&self, request: &AcquireRequest, count: usize) -> Result<(), WorkareaError> {
-        let repository = Repository::parse(&request.repository)?;
-        names::check_reference(&request.r#ref)?;
-        let key = Key { mirror: repository.mirror_name(&request.scope), toolchain: request.toolchain.clone() };
-        if self.inner.pool.spare(&key) >= count {
-            return Ok(());
-        }
-        let upstream = Upstream { repository, hints: request.hints.clone() };
-        let mirror = self.mirror(&key.mirror)?;
-        let (start, _) = mirror.locate(&upstream, &request.r#ref).await?;
-        let Start::Commit { id: commit, .. } = start else { return Ok(()) };
-        let tools = self.tools(mirror.dir(), Some(1));
-        while self.inner.pool.spare(&key) < count {
-            if self.disk_is_filling()? {
-                let repository = &upstream.repository.shown;
-                tracing::warn!(
-                    event = "disk-pressure",
-                    repository,
-                    "no workarea is made ahead: the disk is filling up"
-                );
-                break;
-            }
-            let id = self.inner.pool.begin(&key, &upstream.repository.shown)?;
-            let made = make_ready(&self.inner, &tools, &id, commit, &request.r#ref);
-            if made.is_err() {
-                self.inner.pool.retire(&id);
-            }
-            made?;
-            let repository = &upstream.repository.shown;
-            tracing::info!(event = "workarea-prewarmed", repository, id, "workarea made ahead");
-        }
-        self.trim();
-        Ok(())
-    }
-
-    fn disk_is_filling(&self) -> Result<bool, WorkareaError> {
-        let dir = &self.inner.pool_dir;
-        let full = pool::pressure(dir).map_err(|error| WorkareaError::io("look at the disk of", dir, error))?;
-        Ok(full.reaches(self.settings().warn_percent))
-    }
-}
-
-/// Writes the files of a commit into an entry that is being made.
-fn make_ready(inner: &Inner, tools: &Tools, id: &str, commit: git2::Oid, wanted: &str) -> Result<(), WorkareaError> {
-    let listing = tools.listing(Some(commit)).map_err(|failure| failure.error)?;
-    let place = inner.pool.place(id);
-    let tree = place.tree();
-    std::fs::create_dir_all(&tree).map_err(|error| WorkareaError::io("create", &tree, error))?;
-    let written =
-        tools.write(&tree, &listing, &Present::default()).map_err(|error| super::build::Failure::from(error).error)?;
-    replace(&place.index(), &written.to_bytes())?;
-    let contents = Contents { r#ref: wanted.to_owned(), checksum: listing.checksum(), lockfiles: listing.lockfiles() };
-    inner.pool.made(id, &contents, written.bytes())
 }
 
 /// Every directory that has an item in it.
@@ -307,7 +222,14 @@ fn directories(items: &[crate::files::Item]) -> HashSet<Vec<u8>> {
     found
 }
 
-fn in_background(name: &str, work: impl FnOnce() + Send + 'static) {
+/// Gives way to everything else, on this thread and in what it starts.
+pub(super) fn step_back() {
+    if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+        tracing::debug!(%error, "work in the background runs at normal priority");
+    }
+}
+
+pub(super) fn in_background(name: &str, work: impl FnOnce() + Send + 'static) {
     if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(work) {
         tracing::warn!(name, %error, "no thread for work in the background");
     }
@@ -316,6 +238,7 @@ fn in_background(name: &str, work: impl FnOnce() + Send + 'static) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::{Contents, Key};
     use crate::{GitEnvironment, PoolSettings};
     use std::collections::BTreeMap;
 

@@ -440,6 +440,26 @@ async fn a_workarea_that_was_made_ahead_is_warm() {
     assert_eq!(fixture.git(Path::new(&workarea.path), &["status", "--porcelain"]), "");
 }
 
+#[tokio::test]
+async fn what_was_handed_out_is_made_again() {
+    let fixture = Fixture::new();
+    let manager = fixture.manager();
+    manager.configure(PoolSettings { warn_percent: 101, ..PoolSettings::default() });
+    manager.prewarm(vec![fixture.request("")], 2);
+    for session in ["s1", "s2", "s3"] {
+        until(|| manager.pool_stats().ready_members == 2).await;
+        let workarea = manager.acquire(&id(session), fixture.request("")).await.unwrap();
+        assert_eq!(workarea.acquire_path, "pool-warm");
+    }
+    until(|| manager.pool_stats().ready_members == 2).await;
+    let everything = EvictPoolRequest { repo_url: fixture.remote().to_str().unwrap().into(), older_than_seconds: 0 };
+    // Nothing is wanted any more: nothing comes again.
+    manager.prewarm(Vec::new(), 2);
+    manager.evict(everything).await.unwrap();
+    manager.release(&id("s1"), ReleaseMode::Destroy).await.unwrap();
+    assert_eq!((manager.pool_stats().ready_members, manager.pool_stats().total_members), (0, 2));
+}
+
 /// Nice value in the `stat` of a process or thread.
 fn niceness(stat: &Path) -> i32 {
     let text = std::fs::read_to_string(stat).unwrap();

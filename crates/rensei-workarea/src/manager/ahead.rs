@@ -1,0 +1,208 @@
+//! Workareas that are made before anybody asks for them, and again when they were handed out.
+
+use super::background::{in_background, step_back};
+use super::build::{Failure, Tools};
+use super::{Inner, WorkareaManager};
+use crate::files::Present;
+use crate::mirror::Start;
+use crate::names;
+use crate::network::Upstream;
+use crate::pool::{self, Contents, Key, replace};
+use crate::repository::Repository;
+use crate::{AcquireRequest, WorkareaError};
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long something is left alone that could not be made ahead.
+const REST: Duration = Duration::from_secs(600);
+
+/// What is to be ready.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    wanted: Vec<Wanted>,
+    /// How many of each.
+    count: usize,
+    /// Whether somebody is at it.
+    busy: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Wanted {
+    request: AcquireRequest,
+    repository: Repository,
+    key: Key,
+    rests_until: Option<Instant>,
+}
+
+impl Wanted {
+    fn new(request: AcquireRequest) -> Result<Self, WorkareaError> {
+        let repository = Repository::parse(&request.repository)?;
+        names::check_reference(&request.r#ref)?;
+        let key = Key { mirror: repository.mirror_name(&request.scope), toolchain: request.toolchain.clone() };
+        Ok(Self { request, repository, key, rests_until: None })
+    }
+}
+
+/// Somebody is at it until this is dropped.
+struct Busy(WorkareaManager);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.ahead().busy = false;
+        // Something may have been taken after the last look.
+        self.0.tidy_soon();
+    }
+}
+
+impl WorkareaManager {
+    /// Keeps `count` checkouts ready for each of these and for nothing else, made one after the other in the background, at
+    /// the lowest priority that the system has and with one thread. One that is handed out is made again. What fails is
+    /// logged and left alone for a while; sessions get to hear of it when they come.
+    pub fn prewarm(&self, requests: Vec<AcquireRequest>, count: usize) {
+        let wanted = requests.into_iter().filter_map(|request| {
+            let shown = crate::redact(&request.repository);
+            Wanted::new(request).inspect_err(|error| tell(&shown, error)).ok()
+        });
+        let wanted = wanted.collect();
+        {
+            let mut ahead = self.ahead();
+            (ahead.wanted, ahead.count) = (wanted, count);
+        }
+        self.replenish();
+    }
+
+    /// Has made in the background what is missing, if anything is.
+    pub(super) fn replenish(&self) {
+        if self.missing(Instant::now()).is_none() || std::mem::replace(&mut self.ahead().busy, true) {
+            return;
+        }
+        let busy = Busy(self.clone());
+        in_background("workarea-prewarm", move || {
+            step_back();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(busy.0.make_missing()),
+                Err(error) => tracing::warn!(%error, "workareas are not pre-warmed"),
+            }
+        });
+    }
+
+    async fn make_missing(&self) {
+        while let Some(wanted) = self.missing(Instant::now()) {
+            if let Err(error) = self.make_ahead(&wanted).await {
+                tell(&wanted.repository.shown, &error);
+            }
+            self.trim();
+            // Neither a remote that fails nor a pool that is too small is better off with the next attempt.
+            self.let_rest(&wanted.key);
+        }
+    }
+
+    /// The first of what is wanted that there is not enough of.
+    fn missing(&self, now: Instant) -> Option<Wanted> {
+        let ahead = self.ahead();
+        let rests = |wanted: &Wanted| wanted.rests_until.is_some_and(|until| now < until);
+        let lacks = |wanted: &&Wanted| !rests(wanted) && self.inner.pool.spare(&wanted.key) < ahead.count;
+        ahead.wanted.iter().find(lacks).cloned()
+    }
+
+    /// Leaves alone for a while what there is still not enough of.
+    fn let_rest(&self, key: &Key) {
+        let mut ahead = self.ahead();
+        let lacks = self.inner.pool.spare(key) < ahead.count;
+        let until = Instant::now().checked_add(REST);
+        for wanted in ahead.wanted.iter_mut().filter(|wanted| wanted.key == *key && lacks) {
+            wanted.rests_until = until;
+        }
+    }
+
+    async fn make_ahead(&self, wanted: &Wanted) -> Result<(), WorkareaError> {
+        let Wanted { request, repository, key, .. } = wanted;
+        let upstream = Upstream { repository: repository.clone(), hints: request.hints.clone() };
+        let mirror = self.mirror(&key.mirror)?;
+        let (start, _) = mirror.locate(&upstream, &request.r#ref).await?;
+        let Start::Commit { id: commit, .. } = start else { return Ok(()) };
+        let tools = self.tools(mirror.dir(), Some(1));
+        let repository = &repository.shown;
+        while self.inner.pool.spare(key) < self.ahead().count {
+            if self.disk_is_filling()? {
+                let why = "no workarea is made ahead: the disk is filling up";
+                tracing::warn!(event = "disk-pressure", repository, "{why}");
+                break;
+            }
+            let id = self.inner.pool.begin(key, repository)?;
+            let made = make_ready(&self.inner, &tools, &id, commit, &request.r#ref);
+            if made.is_err() {
+                self.inner.pool.retire(&id);
+            }
+            made?;
+            tracing::info!(event = "workarea-prewarmed", repository, id, "workarea made ahead");
+        }
+        Ok(())
+    }
+
+    fn disk_is_filling(&self) -> Result<bool, WorkareaError> {
+        let dir = &self.inner.pool_dir;
+        let full = pool::pressure(dir).map_err(|error| WorkareaError::io("look at the disk of", dir, error))?;
+        Ok(full.reaches(self.settings().warn_percent))
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.inner.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell(repository: &str, error: &WorkareaError) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(event = "prewarm-failed", repository, error, "no workarea was made ahead");
+}
+
+/// Writes the files of a commit into an entry that is being made.
+fn make_ready(inner: &Inner, tools: &Tools, id: &str, commit: git2::Oid, wanted: &str) -> Result<(), WorkareaError> {
+    let listing = tools.listing(Some(commit)).map_err(|failure| failure.error)?;
+    let place = inner.pool.place(id);
+    let tree = place.tree();
+    std::fs::create_dir_all(&tree).map_err(|error| WorkareaError::io("create", &tree, error))?;
+    let written = tools.write(&tree, &listing, &Present::default()).map_err(|error| Failure::from(error).error)?;
+    replace(&place.index(), &written.to_bytes())?;
+    let contents = Contents { r#ref: wanted.to_owned(), checksum: listing.checksum(), lockfiles: listing.lockfiles() };
+    inner.pool.made(id, &contents, written.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GitEnvironment, PoolSettings};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn what_cannot_be_made_or_kept_is_left_alone_for_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        let (manager, ..) = WorkareaManager::unattended(dir.path(), GitEnvironment::new(BTreeMap::new()));
+        manager.configure(PoolSettings { max_idle_bytes: 1, ..PoolSettings::default() });
+        let request = |name: &str| AcquireRequest { repository: format!("/{name}"), ..AcquireRequest::default() };
+        let wanted = [request("failing"), request("good")].map(|request| Wanted::new(request).unwrap());
+        let [failing, good] = wanted.each_ref().map(|wanted| wanted.key.clone());
+        *manager.ahead() = Ahead { wanted: wanted.to_vec(), count: 1, busy: false };
+        let missing = |now| manager.missing(now).map(|wanted| wanted.key);
+        let now = Instant::now();
+        assert_eq!(missing(now).as_ref(), Some(&failing));
+        manager.let_rest(&failing);
+        assert_eq!(missing(now).as_ref(), Some(&good));
+        let make = || {
+            let id = manager.inner.pool.begin(&good, "good").unwrap();
+            let contents = Contents { r#ref: String::new(), checksum: String::new(), lockfiles: String::new() };
+            manager.inner.pool.made(&id, &contents, 7).unwrap();
+        };
+        make();
+        manager.let_rest(&good);
+        assert_eq!(missing(now), None, "there is enough");
+        assert!(manager.inner.pool.drop_oldest());
+        assert_eq!(missing(now).as_ref(), Some(&good), "it was made and then taken");
+        // Made and evicted again, because the pool is too small.
+        make();
+        manager.trim();
+        manager.let_rest(&good);
+        assert_eq!((missing(now), missing(now + 2 * REST).as_ref()), (None, Some(&failing)));
+    }
+}
