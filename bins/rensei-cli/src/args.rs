@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod alias;
 pub(crate) mod capacity;
+pub(crate) mod daemon;
 mod deferred;
 pub(crate) mod demo;
 pub(crate) mod host;

@@ -154,11 +154,6 @@ fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
     messages
 }
 
-/// An error and its causes in one line.
-pub(crate) fn one_line(error: &(dyn Error + 'static)) -> String {
-    chain(error).join(": ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! `rensei host`.
 
+use super::daemon::{AddressArgs, AskArgs, LookArgs};
 use super::value;
 use clap::{Args, Subcommand};
 use rensei_proto::SessionId;
@@ -13,7 +14,7 @@ pub(crate) enum HostCommand {
     /// Run the daemon in the foreground.
     Run(RunArgs),
     /// Show whether the daemon runs and what it does.
-    Status(StatusArgs),
+    Status(LookArgs),
     /// Show who this host is, whom it serves, and how busy it is.
     Stats(StatsArgs),
     /// Show what runs on this host.
@@ -53,22 +54,8 @@ pub(crate) struct EvictArgs {
     /// Only those that no session had for so long: seconds, or with a unit such as `15m` or `24h` [default: all].
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true, value_parser = value::duration)]
     pub(crate) older_than: Duration,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) address: AddressArgs,
-}
-
-/// Where the daemon's control API is.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct AddressArgs {
-    /// Address of the daemon's control API [default: RENSEI_DAEMON_URL, else 127.0.0.1].
-    #[arg(long, value_name = "ADDR", help_heading = "Daemon")]
-    pub(crate) host: Option<String>,
-    /// Its port [default: RENSEI_DAEMON_URL, else 7734].
-    #[arg(long, value_name = "PORT", help_heading = "Daemon")]
-    pub(crate) port: Option<u16>,
+    pub(crate) ask: AskArgs,
 }
 
 /// Flags of `host run`.
@@ -106,29 +93,6 @@ pub(crate) struct RunArgs {
     pub(crate) stop_with: Option<u32>,
 }
 
-/// Flags of commands that can look again and again.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct WatchArgs {
-    /// Look again and again, until interrupted. With --json: one document per line.
-    #[arg(short, long)]
-    pub(crate) watch: bool,
-    /// Pause between two looks, in seconds or with a unit such as `1m`.
-    #[arg(long, value_name = "SECONDS", default_value = "2", requires = "watch", value_parser = value::interval)]
-    pub(crate) interval: Duration,
-}
-
-/// Flags of `host status`.
-#[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) watch: WatchArgs,
-    #[command(flatten)]
-    pub(crate) address: AddressArgs,
-}
-
 /// Flags of `host stats`.
 #[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
@@ -138,13 +102,8 @@ pub(crate) struct StatsArgs {
     /// Add every machine behind the daemon's API.
     #[arg(long)]
     pub(crate) by_machine: bool,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) watch: WatchArgs,
-    #[command(flatten)]
-    pub(crate) address: AddressArgs,
+    pub(crate) look: LookArgs,
 }
 
 /// Flags of `host sessions`.
@@ -153,13 +112,8 @@ pub(crate) struct SessionsArgs {
     /// Also what has ended.
     #[arg(short, long)]
     pub(crate) all: bool,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) watch: WatchArgs,
-    #[command(flatten)]
-    pub(crate) address: AddressArgs,
+    pub(crate) look: LookArgs,
 }
 
 /// Flags of `host set`.
@@ -185,11 +139,8 @@ pub(crate) struct SetArgs {
     /// Configuration file [default: ~/.rensei/daemon.yaml].
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) address: AddressArgs,
+    pub(crate) ask: AskArgs,
 }
 
 /// Flags of `host drain`.
@@ -225,11 +176,8 @@ pub(crate) struct UpdateArgs {
     /// How long to wait for the daemon to be started again.
     #[arg(long, value_name = "DURATION", default_value = "30", value_parser = value::duration)]
     pub(crate) wait: Duration,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) address: AddressArgs,
+    pub(crate) ask: AskArgs,
 }
 
 /// Flags of `host doctor`.
@@ -250,11 +198,8 @@ pub(crate) struct DoctorArgs {
     /// Configuration file [default: ~/.rensei/daemon.yaml].
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) address: AddressArgs,
+    pub(crate) ask: AskArgs,
 }
 
 /// Flags of `host logs`.

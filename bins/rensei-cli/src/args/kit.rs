@@ -1,6 +1,6 @@
 //! `rensei kit`.
 
-use super::host::AddressArgs;
+use super::daemon::{AddressArgs, AskArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -76,11 +76,8 @@ pub(crate) struct DetectArgs {
     /// Also show kits that do not apply, and why not.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) address: AddressArgs,
+    pub(crate) ask: AskArgs,
 }
 
 /// Install a kit from a git repository.

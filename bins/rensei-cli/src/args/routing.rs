@@ -1,6 +1,6 @@
 //! `rensei routing`.
 
-use super::host::AddressArgs;
+use super::daemon::AddressArgs;
 use clap::{Args, Subcommand};
 use rensei_proto::SessionId;
 

@@ -1,6 +1,6 @@
 //! `rensei session`.
 
-use super::host::AddressArgs;
+use super::daemon::AddressArgs;
 use super::value;
 use clap::{Args, Subcommand};
 use rensei_proto::{SessionId, SessionStatus};

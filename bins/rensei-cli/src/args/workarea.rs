@@ -1,6 +1,6 @@
 //! `rensei workarea`.
 
-use super::host::AddressArgs;
+use super::daemon::AskArgs;
 use super::value;
 use clap::{Args, Subcommand};
 use rensei_proto::SessionId;
@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkareaCommand {
     /// List workareas: of live sessions, restored ones, archives, and what is still to be archived.
-    List(ListArgs),
+    List(AskArgs),
     /// Show one workarea.
     Show(ShowArgs),
     /// Compare two archives.
@@ -23,27 +23,14 @@ pub(crate) enum WorkareaCommand {
     Prune(PruneArgs),
 }
 
-/// List workareas: of live sessions, restored ones, archives, and what is still to be archived.
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) address: AddressArgs,
-}
-
 /// Show one workarea.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// Session, restored workarea, archive, or what is to be one; also as `workarea list` shortens it.
     #[arg(value_name = "ID")]
     pub(crate) id: String,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) address: AddressArgs,
+    pub(crate) ask: AskArgs,
 }
 
 /// Compare two archives.
@@ -62,11 +49,8 @@ pub(crate) struct DiffArgs {
     /// Print text files as a patch; what is below `.git` is left out.
     #[arg(short, long, conflicts_with = "json")]
     pub(crate) patch: bool,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) address: AddressArgs,
+    pub(crate) ask: AskArgs,
 }
 
 /// Make a workarea from an archive.
@@ -81,11 +65,8 @@ pub(crate) struct RestoreArgs {
     /// Session that the workarea is for; one that is live or has one already is refused.
     #[arg(long, value_name = "SESSION")]
     pub(crate) into_session_id: Option<String>,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) address: AddressArgs,
+    pub(crate) ask: AskArgs,
 }
 
 /// Archive the workarea of a live session as it is now, or one that could not be archived before.
@@ -97,11 +78,8 @@ pub(crate) struct ArchiveArgs {
     /// Why; kept in the archive of a live session.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) address: AddressArgs,
+    pub(crate) ask: AskArgs,
 }
 
 /// Remove archives, restored workareas, and what could not be archived.
@@ -131,9 +109,6 @@ pub(crate) struct PruneArgs {
     /// Only say what would go.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) address: AddressArgs,
+    pub(crate) ask: AskArgs,
 }

@@ -5,7 +5,7 @@ mod sheet;
 
 use super::host::client::HostClient;
 use super::{Context, block_on};
-use crate::args::host::AddressArgs;
+use crate::args::daemon::AddressArgs;
 use crate::args::kit::{InstallArgs, KitArgs, KitCommand, ListArgs, SourceArgs, SourcesCommand, TrustOverride};
 use crate::error::CommandResult;
 use crate::output::rows::Rows;

@@ -2,8 +2,8 @@
 
 use super::host::client::HostClient;
 use super::{Context, block_on};
-use crate::args::host::AddressArgs;
-use crate::args::provider::{ListArgs, ProviderCommand, ShowArgs};
+use crate::args::daemon::{AddressArgs, AskArgs};
+use crate::args::provider::{ProviderCommand, ShowArgs};
 use crate::error::CommandResult;
 use crate::output::rows::Rows;
 use crate::output::table::{Value, table};
@@ -27,7 +27,7 @@ fn client(context: &Context, address: &AddressArgs) -> CommandResult<HostClient>
     Ok(HostClient::new(context, address)?.missing("see what there is: `rensei provider list`"))
 }
 
-async fn list(context: &Context, args: ListArgs) -> CommandResult<ExitCode> {
+async fn list(context: &Context, args: AskArgs) -> CommandResult<ExitCode> {
     let output = &context.output;
     let list = client(context, &args.address)?.ask(async |api| api.providers().await).await?;
     if args.json {
@@ -80,8 +80,8 @@ const fn tone(status: ProviderStatus) -> Tone {
 
 async fn show(context: &Context, args: ShowArgs) -> CommandResult<ExitCode> {
     let output = &context.output;
-    let provider = client(context, &args.address)?.ask(async |api| api.provider(&args.id).await).await?;
-    if args.json {
+    let provider = client(context, &args.ask.address)?.ask(async |api| api.provider(&args.id).await).await?;
+    if args.ask.json {
         output.json(&provider)?
     } else {
         output.line(sheet(output, &provider))?

@@ -1,7 +1,7 @@
 //! Pages that are shown once or, with `--watch`, again and again.
 
 use super::Context;
-use crate::args::host::WatchArgs;
+use crate::args::daemon::LookArgs;
 use crate::error::{CommandError, CommandResult, Kind};
 use crate::output::{Output, Tone, text};
 use crate::signals::Signals;
@@ -23,14 +23,13 @@ pub(crate) struct Page<T> {
 /// comes. A daemon that is away, say because it is started again, is said to be and looked for again.
 pub(crate) async fn show<T: Serialize>(
     context: &Context,
-    args: &WatchArgs,
-    json: bool,
+    args: &LookArgs,
     mut look: impl AsyncFnMut() -> CommandResult<Page<T>>,
 ) -> CommandResult<ExitCode> {
     let output = &context.output;
     if !args.watch {
         let page = look().await?;
-        if json {
+        if args.json {
             output.json(&page.document)?;
         } else {
             output.line(page.text)?;
@@ -39,7 +38,7 @@ pub(crate) async fn show<T: Serialize>(
         return Ok(ExitCode::SUCCESS);
     }
     let mut signals = Signals::listen()?;
-    let mut screen = Screen::new(*output, json);
+    let mut screen = Screen::new(*output, args.json);
     loop {
         let look_and_wait = async {
             screen.draw(look().await)?;

@@ -12,7 +12,7 @@ mod wait;
 
 use super::host::client::HostClient;
 use super::{Context, block_on};
-use crate::args::host::AddressArgs;
+use crate::args::daemon::AddressArgs;
 use crate::args::workarea::WorkareaCommand;
 use crate::error::CommandResult;
 use std::process::ExitCode;

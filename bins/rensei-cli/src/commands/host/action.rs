@@ -1,7 +1,7 @@
 //! `rensei host pause`, `resume` and `stop`.
 
 use super::client::HostClient;
-use crate::args::host::AddressArgs;
+use crate::args::daemon::AddressArgs;
 use crate::commands::Context;
 use crate::error::{CommandError, CommandResult};
 use crate::output::text;

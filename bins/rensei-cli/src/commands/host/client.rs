@@ -1,6 +1,6 @@
 //! The daemon of this machine, as the other commands see it.
 
-use crate::args::host::AddressArgs;
+use crate::args::daemon::AddressArgs;
 use crate::commands::Context;
 use crate::error::{CommandError, CommandResult};
 use crate::state_root;

@@ -46,7 +46,7 @@ struct Report {
 /// Looks at everything; the exit code is 1 when something is broken.
 pub(super) fn run(context: &Context, args: &DoctorArgs) -> CommandResult<ExitCode> {
     let report = block_on(examine(context, args))?;
-    if args.json {
+    if args.ask.json {
         context.output.json(&report)?;
     } else {
         context.output.line(page(context, &report))?;
@@ -56,7 +56,7 @@ pub(super) fn run(context: &Context, args: &DoctorArgs) -> CommandResult<ExitCod
 
 async fn examine(context: &Context, args: &DoctorArgs) -> CommandResult<Report> {
     let root = context.state_root()?;
-    let client = HostClient::new(context, &args.address)?;
+    let client = HostClient::new(context, &args.ask.address)?;
     let service = Service::inspect(&context.env, args.system).await;
     let found = daemon::look(&client).await;
     let mut checks = vec![service.check(), daemon::reachable(&client, &found)];

@@ -10,13 +10,13 @@ use std::process::ExitCode;
 
 /// Has the daemon delete idle workareas, and prints how many went.
 pub(super) async fn run(context: &Context, args: EvictArgs) -> CommandResult<ExitCode> {
-    let client = HostClient::new(context, &args.address)?;
+    let client = HostClient::new(context, &args.ask.address)?;
     let request = EvictPoolRequest {
         repo_url: args.repo,
         older_than_seconds: i64::try_from(args.older_than.as_secs()).unwrap_or(i64::MAX),
     };
     let answer = client.ask(async |api| api.evict_pool(&request).await).await?;
-    if args.json {
+    if args.ask.json {
         context.output.json(&answer)?;
     } else {
         let message = text::clean(&answer.message);

@@ -14,11 +14,11 @@ use std::process::ExitCode;
 
 /// Shows what runs on this host or, with `--all`, also what has ended.
 pub(super) async fn run(context: &Context, args: SessionsArgs) -> CommandResult<ExitCode> {
-    let client = HostClient::new(context, &args.address)?;
+    let client = HostClient::new(context, &args.look.address)?;
     let output = &context.output;
     let none = format!("no sessions on {}", client.url());
     if args.all {
-        return watch::show(context, &args.watch, args.json, async || {
+        return watch::show(context, &args.look, async || {
             let views = client.ask(async |api| api.all_sessions().await).await?;
             let newest_first: Vec<_> = views.iter().rev().cloned().collect();
             let text = if views.is_empty() { none.clone() } else { host_table(output, &newest_first, now_ms()) };
@@ -26,7 +26,7 @@ pub(super) async fn run(context: &Context, args: SessionsArgs) -> CommandResult<
         })
         .await;
     }
-    watch::show(context, &args.watch, args.json, async || {
+    watch::show(context, &args.look, async || {
         let live = client.ask(async |api| api.sessions().await).await?;
         let text = if live.is_empty() { none.clone() } else { live_table(output, &live, now_ms()) };
         Ok(Page { document: live, text, hints: Vec::new() })

@@ -31,7 +31,7 @@ pub(in crate::commands) async fn run(context: &Context, args: SetArgs) -> Comman
         outlook(known).to_owned()
     };
     let value = if known.path == "orchestrator.authToken" { HIDDEN } else { value };
-    if args.json {
+    if args.ask.json {
         let change = CapacityChange { ok: true, key: key.clone(), value: value.to_owned(), message };
         context.output.json(&change)?;
     } else {
@@ -102,7 +102,7 @@ fn write(context: &Context, path: &Path, key: &str, value: &Scalar) -> CommandRe
 
 /// Has a running daemon take the value; the answer is what to say about it. The file is written either way.
 async fn in_daemon(context: &Context, args: &SetArgs, key: &str, value: &str) -> CommandResult<String> {
-    let client = HostClient::new(context, &args.address)?;
+    let client = HostClient::new(context, &args.ask.address)?;
     match client.ask_if_running(async |api| api.set_capacity(key, value).await).await {
         Ok(Some(change)) if change.ok => Ok(change.message),
         Ok(Some(change)) => {

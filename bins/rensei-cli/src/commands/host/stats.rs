@@ -31,9 +31,9 @@ pub(in crate::commands) enum Focus {
 
 /// Shows capacity and load and, of a host, who it is and whom it serves.
 pub(in crate::commands) async fn run(context: &Context, args: StatsArgs, focus: Focus) -> CommandResult<ExitCode> {
-    let client = HostClient::new(context, &args.address)?;
+    let client = HostClient::new(context, &args.look.address)?;
     let query = StatsQuery { pool: args.pool, by_machine: args.by_machine };
-    watch::show(context, &args.watch, args.json, async || {
+    watch::show(context, &args.look, async || {
         let stats = client.ask(async |api| api.stats(query).await).await?;
         let text = page(&context.output, &stats, focus);
         Ok(Page { document: stats, text, hints: Vec::new() })

@@ -1,7 +1,7 @@
 //! `rensei host status`.
 
 use super::client::HostClient;
-use crate::args::host::StatusArgs;
+use crate::args::daemon::LookArgs;
 use crate::commands::Context;
 use crate::commands::watch::{self, Page};
 use crate::error::CommandResult;
@@ -15,9 +15,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// Shows what the daemon says of itself.
-pub(super) async fn run(context: &Context, args: StatusArgs) -> CommandResult<ExitCode> {
+pub(super) async fn run(context: &Context, args: LookArgs) -> CommandResult<ExitCode> {
     let client = HostClient::new(context, &args.address)?;
-    watch::show(context, &args.watch, args.json, async || {
+    watch::show(context, &args, async || {
         let status = client.ask(async |api| api.status().await).await?;
         let text = rows(&context.output, &status, now_ms()).to_string();
         let hints = status.registration.as_ref().and_then(next_step).into_iter().collect();

@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context, args: UpdateArgs) -> CommandResult<Ex
         context.output.note("then end the daemon, and start it again: `rensei host drain`");
         return Ok(ExitCode::SUCCESS);
     }
-    let client = HostClient::new(context, &args.address)?;
+    let client = HostClient::new(context, &args.ask.address)?;
     let mut signals = Signals::listen()?;
     let before = client.ask(async |api| api.status().await).await?;
     // Listening comes first: the daemon may be done in no time.
@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context, args: UpdateArgs) -> CommandResult<Ex
     let result = ended.ok_or_else(|| {
         CommandError::failure("the daemon ended before the update did").hint("see why: `rensei host logs`")
     })?;
-    if args.json {
+    if args.ask.json {
         context.output.json(&result)?;
     }
     match result.outcome {
@@ -101,13 +101,13 @@ fn replaced(
 ) -> CommandResult<ExitCode> {
     let version = text::clean(&result.version);
     if let Some(status) = again {
-        if !args.json {
+        if !args.ask.json {
             let runs = text::clean(&status.version);
             context.output.line(format_args!("update: version {version} is in place; the daemon runs {runs}"))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
-    if !args.json {
+    if !args.ask.json {
         context.output.line(format_args!("update: version {version} is in place; the daemon has ended"))?;
     }
     context.output.note("nothing has started it again; a service manager may yet, else: `rensei host run`");
@@ -118,7 +118,7 @@ fn replaced(
 fn kept(context: &Context, args: &UpdateArgs, result: &UpdateResult) -> CommandResult<ExitCode> {
     let (version, reason) = (text::clean(&result.version), text::clean(&result.reason));
     if result.outcome == UpdateOutcome::NoOp {
-        if !args.json {
+        if !args.ask.json {
             context.output.line(format_args!("update: version {version} stays: {reason}"))?;
         }
         return Ok(ExitCode::SUCCESS);

@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Context, args: DetectArgs) -> CommandResult<Ex
         let hint = error.hint();
         CommandError::failure(error).maybe_hint(hint)
     })?;
-    if args.json {
+    if args.ask.json {
         let rejected: Vec<_> = rejected.iter().map(|(kit, reason)| json!({"kit": kit, "reason": reason})).collect();
         context.output.json(&json!({"composition": composed, "rejected": rejected}))?;
         return Ok(ExitCode::SUCCESS);
@@ -67,7 +67,7 @@ async fn settings(context: &Context, args: &DetectArgs) -> CommandResult<KitSett
     if !args.kits.is_empty() {
         return Ok(KitSettings::default());
     }
-    let host = client(context, &args.address)?;
+    let host = client(context, &args.ask.address)?;
     if let Some(settings) = host.ask_if_running(async |api| api.kit_settings().await).await? {
         return Ok(settings);
     }

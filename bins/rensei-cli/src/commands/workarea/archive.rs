@@ -10,13 +10,13 @@ use std::process::ExitCode;
 
 /// Archives the workarea of a live session.
 pub(super) async fn run(context: &Context, args: ArchiveArgs) -> CommandResult<ExitCode> {
-    let host = client(context, &args.address)?;
+    let host = client(context, &args.ask.address)?;
     let request = ArchiveRequest { reason: args.reason };
     let session = &args.session;
     let call =
         wait::copying(context, &host, session.as_str(), async |api| api.archive_workarea(session, &request).await);
     let workarea = call.await?;
-    if args.json {
+    if args.ask.json {
         context.output.json(&WorkareaEnvelope { workarea })?;
         return Ok(ExitCode::SUCCESS);
     }

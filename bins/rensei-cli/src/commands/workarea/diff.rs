@@ -14,10 +14,10 @@ use std::process::ExitCode;
 
 /// Compares two archives.
 pub(super) async fn run(context: &Context, args: DiffArgs) -> CommandResult<ExitCode> {
-    let host = client(context, &args.address)?;
+    let host = client(context, &args.ask.address)?;
     let (a, b) = (id::resolve(&host, &args.a).await?, id::resolve(&host, &args.b).await?);
     let diff = compared(context, &host, &a, &b).await?;
-    if args.json {
+    if args.ask.json {
         context.output.json(&DiffEnvelope { diff })?;
     } else if args.patch {
         let trees = (tree(&host, &a).await?, tree(&host, &b).await?);

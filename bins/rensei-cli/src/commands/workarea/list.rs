@@ -1,7 +1,7 @@
 //! `rensei workarea list`.
 
 use super::{client, id};
-use crate::args::workarea::ListArgs;
+use crate::args::daemon::AskArgs;
 use crate::commands::Context;
 use crate::error::CommandResult;
 use crate::output::table::{Value, table};
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 const MAX_REF: usize = 12;
 
 /// Lists workareas.
-pub(super) async fn run(context: &Context, args: ListArgs) -> CommandResult<ExitCode> {
+pub(super) async fn run(context: &Context, args: AskArgs) -> CommandResult<ExitCode> {
     let list = client(context, &args.address)?.ask(async |api| api.workareas().await).await?;
     if args.json {
         context.output.json(&list)?;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 /// Removes archives and restored workareas.
 pub(super) async fn run(context: &Context, args: PruneArgs) -> CommandResult<ExitCode> {
-    let host = client(context, &args.address)?;
+    let host = client(context, &args.ask.address)?;
     let mut ids = Vec::with_capacity(args.ids.len());
     for typed in &args.ids {
         ids.push(id::resolve(&host, typed).await?);
@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context, args: PruneArgs) -> CommandResult<Exi
         dry_run: args.dry_run,
     };
     let response = host.ask(async |api| api.prune_workareas(&request).await).await?;
-    if args.json {
+    if args.ask.json {
         context.output.json(&response)?;
     } else {
         context.output.line(page(&response))?;

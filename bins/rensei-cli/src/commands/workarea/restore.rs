@@ -10,12 +10,12 @@ use std::process::ExitCode;
 
 /// Restores an archive.
 pub(super) async fn run(context: &Context, args: RestoreArgs) -> CommandResult<ExitCode> {
-    let host = client(context, &args.address)?;
+    let host = client(context, &args.ask.address)?;
     let id = id::resolve(&host, &args.id).await?;
     let request = RestoreRequest { reason: args.reason, into_session_id: args.into_session_id };
     let call = wait::copying(context, &host, &id, async |api| api.restore_workarea(&id, &request).await);
     let workarea = call.await?;
-    if args.json {
+    if args.ask.json {
         context.output.json(&WorkareaEnvelope { workarea })?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -16,10 +16,10 @@ const MAX_NAMED: usize = 10;
 
 /// Shows one workarea.
 pub(super) async fn run(context: &Context, args: ShowArgs) -> CommandResult<ExitCode> {
-    let host = client(context, &args.address)?;
+    let host = client(context, &args.ask.address)?;
     let id = id::resolve(&host, &args.id).await?;
     let workarea = host.ask(async |api| api.workarea_detail(&id).await).await?;
-    if args.json {
+    if args.ask.json {
         context.output.json(&WorkareaEnvelope { workarea })?;
     } else {
         context.output.line(sheet(&workarea))?;

@@ -3,8 +3,8 @@
 use super::check::Check;
 use crate::commands::host::run::host_name;
 use crate::env::Environment;
-use crate::error::one_line;
 use rensei_daemon_core::config::{ConfigError, Defaults, Loaded, inspect};
+use rensei_proto::error_chain;
 use std::path::Path;
 
 /// Reads the file as a daemon that starts now would.
@@ -20,7 +20,9 @@ pub(super) fn check(path: &Path, read: &Result<Loaded, ConfigError>) -> Check {
         return Check::warning(NAME, format!("there is no {shown}: defaults, and no project to serve"), fix);
     }
     match read {
-        Err(error) => Check::error(NAME, one_line(error), format!("correct {shown}; `docs/config.md` lists all keys")),
+        Err(error) => {
+            Check::error(NAME, error_chain(error), format!("correct {shown}; `docs/config.md` lists all keys"))
+        }
         Ok(loaded) => match loaded.warnings.as_slice() {
             [] if loaded.config.projects.is_empty() => {
                 let fix = format!("add `projects` to {shown}");
