@@ -7,10 +7,15 @@ use aide::operation::OperationHandler;
 use aide::transform::TransformOperation;
 use aide::{OperationInput, OperationOutput};
 use axum::Router;
+use axum::body::Body;
 use axum::handler::Handler;
-use axum::http::StatusCode;
+use axum::http::header::ALLOW;
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use hyper::Request;
 use rensei_daemon_core::DaemonHandle;
 use rensei_proto::ErrorBody;
+use tower::ServiceExt;
 
 /// What the rows are written into: the router of a daemon, which makes nothing of the descriptions, or the OpenAPI
 /// document, which makes nothing of the handlers but their types.
@@ -62,6 +67,22 @@ pub(super) fn routes<T: Table>(table: T) -> T {
 pub(super) fn router(daemon: DaemonHandle, journal: Journal) -> Router {
     let table = routes(Router::new());
     table.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(Api { daemon, journal })
+}
+
+/// Asks the routes. A router takes HEAD where it takes GET; here it is a method that no route has, as clients of the
+/// predecessor know it.
+pub(super) async fn answer(router: Router, mut request: Request<Body>) -> Response {
+    if *request.method() == Method::HEAD {
+        *request.method_mut() = Method::TRACE;
+    }
+    let Ok(mut response) = router.oneshot(request).await;
+    if let Some(allowed) = response.headers().get(ALLOW).and_then(|value| value.to_str().ok()) {
+        let methods: Vec<_> = allowed.split(',').map(str::trim).filter(|method| *method != "HEAD").collect();
+        if let Ok(value) = HeaderValue::from_str(&methods.join(", ")) {
+            response.headers_mut().insert(ALLOW, value);
+        }
+    }
+    response
 }
 
 impl Table for Router<Api> {

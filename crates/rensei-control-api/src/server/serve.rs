@@ -27,7 +27,6 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tower::ServiceExt;
 
 /// Longest time for a request's head, and between two requests of one connection.
 const HEADER_READ: Duration = Duration::from_secs(5);
@@ -192,8 +191,7 @@ impl Front {
             return refusal.into_response();
         }
         parts.extensions.insert(peer);
-        let Ok(response) = self.router.oneshot(Request::from_parts(parts, Body::new(body))).await;
-        response
+        routes::answer(self.router, Request::from_parts(parts, Body::new(body))).await
     }
 
     async fn admit(&self, parts: &axum::http::request::Parts, peer: &Peer) -> Result<(), Refusal> {
