@@ -116,6 +116,12 @@ fn split(path: &str) -> (&str, Action) {
     (id.trim_end_matches('/'), action)
 }
 
+/// The method that a path below `kits` takes. The router knows only that some take the one and some the other.
+pub(super) fn method_of(path: &str) -> Option<&'static str> {
+    let (_id, action) = split(path.strip_prefix("/api/daemon/kits/")?);
+    Some(action.method())
+}
+
 /// Runs work on the registry, which touches the disk.
 async fn with_registry<T: Send + 'static>(
     daemon: DaemonHandle,

@@ -3,6 +3,7 @@
 //! What can be looked up is looked up when it is asked for; only what would be gone by then is counted as it happens.
 
 mod endpoint;
+mod format;
 
 pub(super) use endpoint::{bind, serve};
 
@@ -82,7 +83,7 @@ impl Metrics {
         Arc::new(Self { registry, looked_up, counted })
     }
 
-    /// All of them, as text.
+    /// All of them, as OpenMetrics text.
     pub(super) fn render(&self, daemon: &DaemonHandle) -> String {
         self.looked_up.refresh(daemon);
         let mut text = String::new();

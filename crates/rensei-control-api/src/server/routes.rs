@@ -75,10 +75,11 @@ pub(super) async fn answer(router: Router, mut request: Request<Body>) -> Respon
     if *request.method() == Method::HEAD {
         *request.method_mut() = Method::TRACE;
     }
+    let only = super::kits::method_of(request.uri().path()).map(str::to_owned);
     let Ok(mut response) = router.oneshot(request).await;
     if let Some(allowed) = response.headers().get(ALLOW).and_then(|value| value.to_str().ok()) {
-        let methods: Vec<_> = allowed.split(',').map(str::trim).filter(|method| *method != "HEAD").collect();
-        if let Ok(value) = HeaderValue::from_str(&methods.join(", ")) {
+        let without_head = || allowed.split(',').map(str::trim).filter(|method| *method != "HEAD").collect::<Vec<_>>();
+        if let Ok(value) = HeaderValue::try_from(only.unwrap_or_else(|| without_head().join(", "))) {
             response.headers_mut().insert(ALLOW, value);
         }
     }

@@ -64,10 +64,24 @@ async fn what_happens_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_scraper_gets_the_format_that_it_asks_for() {
+    let (_server, address) = measured().await;
+    let newer = call(address, "GET /metrics", &["accept: application/openmetrics-text; version=1.0.0"], "").await;
+    let newer_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!((newer.header("content-type"), newer.header("vary")), (Some(newer_type), Some("accept")));
+    let older = scrape(address).await;
+    assert_eq!(older.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let parsed = openmetrics_parser::prometheus::parse_prometheus(&older.body).unwrap();
+    let newer = openmetrics_parser::openmetrics::parse_openmetrics(&newer.body).unwrap();
+    assert_eq!(parsed.families.len(), newer.families.len());
+    assert!(parsed.families.contains_key("rensei_sessions_accepted_total"), "counters are counters in both");
+    assert!(!older.body.contains("# UNIT") && !older.body.contains("# EOF"), "{}", older.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_openmetrics_and_all_of_them_are_documented() {
     let (_server, address) = measured().await;
-    let reply = scrape(address).await;
-    assert!(reply.header("content-type").unwrap().starts_with("application/openmetrics-text; version=1.0.0"));
+    let reply = call(address, "GET /metrics", &["accept: application/openmetrics-text"], "").await;
     let parsed = openmetrics_parser::openmetrics::parse_openmetrics(&reply.body).unwrap();
     let suffix = |kind: &str| match kind {
         "counter" => "_total",

@@ -1,11 +1,12 @@
 //! `GET /metrics` on a port of its own, on loopback. Numbers only, so any user of this machine may read them.
 
 use super::Metrics;
+use super::format::Format;
 use crate::server::guard;
 use crate::server::reply::Refusal;
 use crate::server::serve::{Served, run};
 use axum::body::Body;
-use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, VARY};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::Request;
@@ -16,9 +17,6 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-
-/// The text format as its own specification has it, which Prometheus asks for first.
-const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Takes the port on loopback.
 pub(in crate::server) async fn bind(port: u16) -> io::Result<TcpListener> {
@@ -50,7 +48,9 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics, daemon: &DaemonHandle)
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
         return Ok(refused);
     }
-    let mut response = Response::new(Body::from(metrics.render(daemon)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
+    let format = Format::wanted(request.headers());
+    let mut response = Response::new(Body::from(format.write(metrics.render(daemon))));
+    response.headers_mut().insert(CONTENT_TYPE, format.media_type());
+    response.headers_mut().insert(VARY, ACCEPT.into());
     Ok(response)
 }
