@@ -165,6 +165,14 @@ impl DaemonHandle {
         self.host.config.observability.as_ref().and_then(|observability| observability.metrics_port)
     }
 
+    /// Shows in the status that the metrics cannot be served, and why; `None`: that they are.
+    pub fn note_metrics(&self, trouble: Option<&str>) {
+        match trouble {
+            Some(why) => self.host.incidents.trouble("metrics", &format!("the metrics cannot be served: {why}")),
+            None => self.host.incidents.no_trouble("metrics"),
+        }
+    }
+
     /// How many sessions were accepted and refused since start.
     #[must_use]
     pub fn admissions(&self) -> Admissions {

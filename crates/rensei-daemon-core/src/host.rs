@@ -88,9 +88,9 @@ impl Host {
         };
         self.admissions.note(&accepted);
         match &accepted {
-            Ok(_handle) => self.incidents.no_trouble(),
+            Ok(_handle) => self.incidents.no_trouble("sessions"),
             Err(error) if error.is_trouble() => {
-                self.incidents.trouble(&format!("sessions cannot be started: {}", error_chain(error)));
+                self.incidents.trouble("sessions", &format!("sessions cannot be started: {}", error_chain(error)));
             }
             Err(_refused) => {}
         }

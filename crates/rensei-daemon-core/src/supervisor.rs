@@ -5,14 +5,16 @@
 
 use crate::link::backoff;
 use std::any::Any;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::{JoinError, JoinHandle};
 
 /// What is wrong with the daemon itself, for its operator.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Incidents {
     last: Arc<Mutex<Option<String>>>,
-    trouble: Arc<Mutex<Option<String>>>,
+    /// What is broken now, by part of the host.
+    trouble: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 impl Incidents {
@@ -22,21 +24,29 @@ impl Incidents {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
-    /// Something on this host is broken.
-    pub(crate) fn trouble(&self, text: &str) {
-        tracing::error!(event = "trouble", "{text}");
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+    /// A part of this host is broken. Said once, however often it is found to be.
+    pub(crate) fn trouble(&self, part: &'static str, text: &str) {
+        let known = self.broken().insert(part, text.to_owned());
+        if known.as_deref() != Some(text) {
+            tracing::error!(event = "trouble", part, "{text}");
+        }
     }
 
     /// It works again.
-    pub(crate) fn no_trouble(&self) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    pub(crate) fn no_trouble(&self, part: &'static str) {
+        if self.broken().remove(part).is_some() {
+            tracing::info!(event = "trouble-over", part, "{part} work again");
+        }
     }
 
     /// What is broken now, else the last panic.
     pub(crate) fn last(&self) -> Option<String> {
-        let read = |slot: &Mutex<Option<String>>| slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        read(&self.trouble).or_else(|| read(&self.last))
+        let broken = self.broken().values().map(String::as_str).collect::<Vec<_>>().join("; ");
+        if broken.is_empty() { self.last.lock().unwrap_or_else(PoisonError::into_inner).clone() } else { Some(broken) }
+    }
+
+    fn broken(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

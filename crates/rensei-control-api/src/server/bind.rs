@@ -2,8 +2,12 @@
 
 use super::proc_net::{self, State};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::time::Duration;
+
+/// Longest wait for somebody who listens on this machine.
+const PROBE: Duration = Duration::from_millis(500);
 
 /// A socket that listens on loopback, not serving yet: connections wait until it does.
 #[derive(Debug)]
@@ -81,6 +85,17 @@ impl ControlListener {
         })
     }
 
+    /// Whether [`bind`](Self::bind) would find the port free, without taking it from whoever is about to: only connects
+    /// to it. The answer is the address.
+    ///
+    /// # Errors
+    /// [`BindError::NotLoopback`] and [`BindError::InUse`]. What else can go wrong only taking it shows.
+    pub fn probe(host: &str, port: u16) -> Result<SocketAddr, BindError> {
+        let ip = loopback(host).ok_or_else(|| BindError::NotLoopback { host: host.to_owned() })?;
+        let address = SocketAddr::new(ip, port);
+        if is_listened_on(address) { Err(BindError::InUse { address, pid: owner(address) }) } else { Ok(address) }
+    }
+
     /// Address that it listens on.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
@@ -99,6 +114,16 @@ fn listen(wanted: SocketAddr) -> io::Result<ControlListener> {
     socket.set_nonblocking(true)?;
     let address = socket.local_addr()?;
     Ok(ControlListener { socket, address })
+}
+
+/// Whether somebody takes, or would take, connections to `address`.
+fn is_listened_on(address: SocketAddr) -> bool {
+    match TcpStream::connect_timeout(&address, PROBE) {
+        // A connection without a listener may meet itself.
+        Ok(stream) => stream.local_addr().ok() != stream.peer_addr().ok(),
+        // Somebody who does not get to it.
+        Err(error) => matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock),
+    }
 }
 
 /// The loopback address that `host` names. Nothing is resolved: a name could point anywhere.
@@ -156,5 +181,17 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert!(text.ends_with(&format!("by process {}", std::process::id())), "{text}");
         }
+    }
+
+    #[test]
+    fn a_look_at_a_port_leaves_it_to_others() {
+        let free = ControlListener::bind("127.0.0.1", 0).unwrap().local_addr();
+        assert_eq!(ControlListener::probe("localhost", free.port()).unwrap(), free);
+        let held = ControlListener::bind("127.0.0.1", free.port()).unwrap();
+        let error = ControlListener::probe("127.0.0.1", free.port()).unwrap_err();
+        let bound_too = ControlListener::bind("127.0.0.1", free.port()).unwrap_err();
+        assert_eq!(error.to_string(), bound_too.to_string(), "a look says what taking it would");
+        drop(held);
+        assert!(ControlListener::probe("10.0.0.1", 1).is_err());
     }
 }

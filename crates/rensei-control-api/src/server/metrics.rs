@@ -5,7 +5,7 @@
 mod endpoint;
 mod format;
 
-pub(super) use endpoint::{bind, serve};
+pub(super) use endpoint::serve;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;

@@ -48,7 +48,7 @@ pub(super) async fn serve(listener: ControlListener, daemon: DaemonHandle, shutd
     let journal = Journal::new(jiff::Timestamp::now());
     let mut beside = JoinSet::new();
     beside.spawn(events::write_down(daemon.clone(), journal.clone()));
-    let metrics = measure(&daemon, &mut beside).await;
+    let metrics = measure(&daemon, &mut beside);
     let ending = daemon.clone();
     let front = Front { router: routes::router(daemon.clone(), journal.clone()), daemon, metrics };
     let answer = move |request, peer| front.clone().answer(request, peer);
@@ -61,21 +61,12 @@ pub(super) async fn serve(listener: ControlListener, daemon: DaemonHandle, shutd
 }
 
 /// Starts what counts and what serves the numbers, if the configuration names a port for them.
-async fn measure(daemon: &DaemonHandle, beside: &mut JoinSet<()>) -> Option<Arc<Metrics>> {
+fn measure(daemon: &DaemonHandle, beside: &mut JoinSet<()>) -> Option<Arc<Metrics>> {
     let port = daemon.metrics_port()?;
     let metrics = Metrics::new(daemon.status().version);
-    match metrics::bind(port).await {
-        Ok(socket) => {
-            beside.spawn(Arc::clone(&metrics).count(daemon.events(), daemon.update_events()));
-            let endless = std::future::pending();
-            beside.spawn(metrics::serve(socket, Arc::clone(&metrics), daemon.clone(), endless));
-            Some(metrics)
-        }
-        Err(error) => {
-            tracing::error!(%error, port, "the metrics cannot be served: observability.metricsPort");
-            None
-        }
-    }
+    beside.spawn(Arc::clone(&metrics).count(daemon.events(), daemon.update_events()));
+    beside.spawn(metrics::serve(port, Arc::clone(&metrics), daemon.clone()));
+    Some(metrics)
 }
 
 /// A socket that is served.

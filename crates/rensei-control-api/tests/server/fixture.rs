@@ -98,6 +98,19 @@ impl Server {
         SessionId::parse(id).unwrap()
     }
 
+    /// Waits until what the status says is wrong is as `wanted`.
+    pub(crate) async fn until_incident(&self, wanted: impl Fn(&Option<String>) -> bool) -> Option<String> {
+        let found = async {
+            loop {
+                match self.daemon.status().incident {
+                    incident if wanted(&incident) => return incident,
+                    _ => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await.unwrap()
+    }
+
     /// Waits until a session has ended.
     pub(crate) async fn ended(&self, id: &SessionId) -> SessionState {
         let ended = async {

@@ -23,6 +23,24 @@ async fn scrape(address: SocketAddr) -> Reply {
     call(address, "GET /metrics", &[], "").await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_somebody_else_has_is_taken_when_it_is_free() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let config = format!("{CONFIG}observability: {{metricsPort: {}}}\n", address.port());
+    let server = Server::with(&config, |builder| builder).await;
+    let incident = server.until_incident(|incident| incident.is_some()).await.unwrap();
+    let expected = format!("the metrics cannot be served: {address} is already in use");
+    assert!(incident.starts_with(&expected) && incident.contains("observability.metricsPort"), "{incident}");
+    server.session("s1", "sleep 60").await;
+    assert!(server.daemon.status().incident.is_some(), "a session that starts does not end this trouble");
+    drop(other);
+    assert_eq!(server.until_incident(|incident| incident.is_none()).await, None);
+    let text = scrape(address).await.body;
+    let counted = sample(&text, r#"rensei_control_request_duration_seconds_count{method="POST",code="2xx"}"#);
+    assert!((counted - 1.0).abs() < f64::EPSILON, "what happened meanwhile was counted:\n{text}");
+}
+
 /// The value of one sample.
 fn sample(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -2,6 +2,7 @@
 
 use super::Metrics;
 use super::format::Format;
+use crate::server::bind::ControlListener;
 use crate::server::guard;
 use crate::server::reply::Refusal;
 use crate::server::serve::{Served, run};
@@ -12,29 +13,50 @@ use axum::response::{IntoResponse, Response};
 use hyper::Request;
 use hyper::body::Incoming;
 use rensei_daemon_core::DaemonHandle;
-use rensei_proto::ErrorBody;
-use std::io;
-use std::net::Ipv4Addr;
+use rensei_proto::{ErrorBody, error_chain};
+use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// Takes the port on loopback.
-pub(in crate::server) async fn bind(port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
-}
+/// First pause after the port could not be taken; the next ones double.
+const RETRY: Duration = Duration::from_millis(500);
+/// Longest pause.
+const MAX_RETRY: Duration = Duration::from_secs(30);
 
-/// Serves the numbers until `shutdown`.
-pub(in crate::server) async fn serve(
-    socket: TcpListener,
-    metrics: Arc<Metrics>,
-    daemon: DaemonHandle,
-    shutdown: impl Future<Output = ()>,
-) {
+/// Serves the numbers on this port of loopback until dropped, as soon as nobody else has it.
+pub(in crate::server) async fn serve(port: u16, metrics: Arc<Metrics>, daemon: DaemonHandle) {
+    let socket = take(port, &daemon).await;
     let answer = move |request: Request<Incoming>, _peer| {
         let answered = answer(&request, &metrics, &daemon);
         std::future::ready(answered.unwrap_or_else(IntoResponse::into_response))
     };
-    run(Served { socket, name: "metrics" }, answer, shutdown, || {}).await;
+    run(Served { socket, name: "metrics" }, answer, std::future::pending(), || {}).await;
+}
+
+/// Takes the port, however long it takes; the host says meanwhile who has it.
+async fn take(port: u16, daemon: &DaemonHandle) -> TcpListener {
+    let mut pause = RETRY;
+    loop {
+        match bind(port).await {
+            Ok(socket) => {
+                daemon.note_metrics(None);
+                return socket;
+            }
+            Err(error) => {
+                let why = format!("{}; observability.metricsPort", error_chain(error.as_ref()));
+                daemon.note_metrics(Some(&why));
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(MAX_RETRY);
+    }
+}
+
+async fn bind(port: u16) -> Result<TcpListener, Box<dyn Error + Send + Sync>> {
+    // Who has a port is found out by a walk over all processes.
+    let bound = tokio::task::spawn_blocking(move || ControlListener::bind("127.0.0.1", port)).await??;
+    Ok(TcpListener::from_std(bound.socket)?)
 }
 
 fn answer(request: &Request<Incoming>, metrics: &Metrics, daemon: &DaemonHandle) -> Result<Response, Refusal> {

@@ -35,8 +35,8 @@ fn address(url: &str) -> Option<(&str, u16)> {
 /// Whether a daemon that starts now could listen.
 fn control_port(host: &str, port: u16) -> Check {
     let name = "control port";
-    match ControlListener::bind(host, port) {
-        Ok(free) => Check::ok(name, format!("{} is free", free.local_addr())),
+    match ControlListener::probe(host, port) {
+        Ok(free) => Check::ok(name, format!("{free} is free")),
         Err(error @ BindError::InUse { pid: Some(pid), .. }) => {
             let fix = format!("see what it is: `ps -p {pid}`; or use another port: `rensei host run --port <port>`");
             Check::error(name, error.to_string(), fix)
@@ -51,11 +51,11 @@ fn control_port(host: &str, port: u16) -> Check {
 fn metrics_port(port: u16, daemon: Option<&Status>) -> Check {
     let name = "metrics port";
     let other = format!("use another port: `rensei host set {METRICS} <port>`, then start the daemon again");
-    match (ControlListener::bind(LOOPBACK, port), daemon) {
-        (Ok(free), None) => Check::ok(name, format!("{} is free", free.local_addr())),
+    match (ControlListener::probe(LOOPBACK, port), daemon) {
+        (Ok(free), None) => Check::ok(name, format!("{free} is free")),
         (Ok(free), Some(_)) => {
-            let detail = format!("nothing listens on {}, so nobody sees the metrics", free.local_addr());
-            Check::warning(name, detail, "see why: `rensei host logs --level error`")
+            let detail = format!("nothing listens on {free} yet, so nobody sees the metrics");
+            Check::warning(name, detail, "the daemon keeps trying; see why it fails: `rensei host logs --level error`")
         }
         (Err(BindError::InUse { address, pid }), Some(status)) if pid.is_none_or(|pid| pid == status.pid) => {
             Check::ok(name, format!("served on {address}"))
@@ -63,7 +63,7 @@ fn metrics_port(port: u16, daemon: Option<&Status>) -> Check {
         (Err(BindError::InUse { address, pid: Some(pid) }), _) => Check::error(
             name,
             format!("{address} is already in use by process {pid}"),
-            format!("see what it is: `ps -p {pid}`; or {other}"),
+            format!("see what it is: `ps -p {pid}`; the daemon takes the port when it is free; or {other}"),
         ),
         (Err(error), _) => Check::error(name, rensei_proto::error_chain(&error), other),
     }
