@@ -203,6 +203,7 @@ impl DaemonBuilder {
         let connector = self.connector(&config, &state, &serving)?;
         let (path, environment) = (self.configuration(), self.environment.clone());
         let file = ConfigWriter::new(path, environment, self.defaults.clone(), config.clone());
+        file.read();
         let orgs = Arc::new(Orgs::new(connector, &file, &config).map_err(BuildError::Orchestrator)?);
         let files = OrgFiles::beside(file.path(), &self.environment, &self.defaults);
         files.take_in(&orgs);

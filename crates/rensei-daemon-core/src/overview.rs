@@ -129,7 +129,7 @@ impl DaemonHandle {
         Doctor {
             state: host.lifecycle.phase().name().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            config_loaded: true,
+            config_loaded: host.orgs.main().file.is_used(),
             machine_id: host.config.machine.id.clone(),
             worker_id: registration.worker_id.clone(),
             project_count: host.orgs.main().allowlist.projects().len(),

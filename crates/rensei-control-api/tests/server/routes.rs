@@ -1,6 +1,6 @@
 //! What the routes answer.
 
-use super::fixture::{CONFIG, Server};
+use super::fixture::{CONFIG, PATIENCE, Server};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,6 +59,24 @@ pub(crate) fn documented(document: &Value) -> Vec<(String, Vec<String>)> {
             (path.replace(['{', '}'], ""), methods.map(|method| method.to_ascii_uppercase()).collect())
         })
         .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_is_loaded_when_there_is_one_and_it_is_used() {
+    let server = Server::start().await;
+    let file = server.state.path().join("daemon.yaml");
+    assert!(server.daemon.doctor().config_loaded, "from the start");
+    for (text, loaded) in [("projects: 7\n", false), (CONFIG, true)] {
+        std::fs::write(&file, text).unwrap();
+        let said = async {
+            while server.get("/api/daemon/doctor").await.json()["configLoaded"] != loaded {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, said).await.unwrap();
+    }
+    let without = Server::with("", |builder| builder.config_path("/nonexistent/daemon.yaml".into())).await;
+    assert_eq!(without.get("/api/daemon/doctor").await.json()["configLoaded"], false);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -164,6 +164,17 @@ impl ConfigWriter {
         &self.shared.path
     }
 
+    /// Reads the file now, and keeps what is new about it for whoever waits for that. Waits for the disk.
+    pub(crate) fn read(&self) {
+        self.shared.look();
+    }
+
+    /// Whether the file is there and what it says is used.
+    pub(crate) fn is_used(&self) -> bool {
+        let known = self.shared.known();
+        known.text.is_some() && known.complaint.is_none()
+    }
+
     /// Keys at the top of the file as it was last usable, in its order.
     pub(crate) fn keys(&self) -> Vec<String> {
         self.shared.known().keys.clone()

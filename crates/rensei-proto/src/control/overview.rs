@@ -182,7 +182,7 @@ pub struct Doctor {
     pub state: String,
     /// Version of the daemon itself, whatever program embeds it.
     pub version: String,
-    /// Whether a configuration is in force.
+    /// Whether the configuration file is there and what it says is used; otherwise what it said before is, or defaults are.
     pub config_loaded: bool,
     /// `machine.id` of the configuration.
     pub machine_id: String,
