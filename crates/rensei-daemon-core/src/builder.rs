@@ -5,7 +5,7 @@ mod error;
 pub use error::BuildError;
 
 use crate::admissions::Counted;
-use crate::capabilities;
+use crate::capabilities::MachineCapabilities;
 use crate::clock::{Clock, Suspended, SystemClock};
 use crate::config::{self, Config, ConfigWriter, Defaults};
 use crate::control_token;
@@ -226,9 +226,9 @@ impl DaemonBuilder {
                 hostname: config.machine.id.clone(),
                 version: self.version.clone(),
                 runtime: RUNTIME.to_owned(),
-                provides: capabilities::detect(&self.environment),
                 ..RegisterRequest::default()
             },
+            capabilities: MachineCapabilities::new(self.environment.clone()),
             serving: Arc::clone(serving),
             jwt_path: self.jwt_path.clone().unwrap_or_else(|| state.root().join("daemon.jwt")),
             clock: Arc::clone(&self.clock),
@@ -285,8 +285,6 @@ impl PreparedDaemon {
     pub fn with_control_url(self, control_url: &str) -> Daemon {
         let Self { builder, config, state, lock, serving, orgs, files, workareas, control_token } = self;
         control_token::leave_address(state.root(), control_url);
-        let provides = capabilities::detect(&builder.environment);
-        let git = capabilities::git(&builder.environment);
         let kits = crate::kits::registry(&config, state.root());
         let (lifecycle, tasks, incidents) = (Lifecycle::new(), Tasks::new(), Incidents::default());
         let routing = Routing::open(state.root().join("routing.json"));
@@ -330,8 +328,6 @@ impl PreparedDaemon {
             turns: Turns::default(),
             tasks,
             incidents,
-            provides,
-            git,
             clock: builder.clock,
             suspended: Suspended::new(),
             admissions: Counted::new(),

@@ -14,7 +14,6 @@ use crate::supervisor::Incidents;
 use crate::tasks::Tasks;
 use crate::update::Updates;
 use rensei_proto::control::SessionHandle;
-use rensei_proto::platform::Provides;
 use rensei_proto::{Secret, SessionDetail, SessionSpec, error_chain};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,10 +38,6 @@ pub(crate) struct Host {
     pub(crate) turns: Turns,
     pub(crate) tasks: Tasks,
     pub(crate) incidents: Incidents,
-    /// What this machine can run.
-    pub(crate) provides: Vec<Provides>,
-    /// What talks to repositories elsewhere.
-    pub(crate) git: &'static str,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) suspended: Suspended,
     pub(crate) admissions: Counted,

@@ -146,8 +146,8 @@ impl DaemonHandle {
     /// Answer to `GET /api/daemon/capabilities`.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
-        let (provides, git) = (self.host.provides.clone(), self.host.git.to_owned());
-        Capabilities { provides, git, timestamp: now() }
+        let machine = self.host.orgs.capabilities();
+        Capabilities { provides: machine.provides().to_vec(), git: machine.git().to_owned(), timestamp: now() }
     }
 
     /// Changes a capacity of the running host. The configuration stays as it is.

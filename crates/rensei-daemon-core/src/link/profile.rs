@@ -1,6 +1,7 @@
 //! What a control plane is told about the host when it registers.
 
 use crate::allowlist::Allowlist;
+use crate::capabilities::MachineCapabilities;
 use crate::serving::Serving;
 use rensei_proto::platform::RegisterRequest;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) machine: RegisterRequest,
+    pub(crate) capabilities: MachineCapabilities,
     pub(crate) allowlist: Arc<Allowlist>,
     pub(crate) serving: Arc<Serving>,
 }
@@ -20,6 +22,7 @@ impl Profile {
             // A control plane demands at least one; the heartbeat then says what really fits.
             capacity: Some(i64::try_from(self.serving.max_sessions().max(1)).unwrap_or(i64::MAX)),
             daemon_projects: self.allowlist.entries(),
+            provides: self.capabilities.provides().to_vec(),
             ..self.machine.clone()
         }
     }
@@ -28,6 +31,11 @@ impl Profile {
 #[cfg(test)]
 impl Default for Profile {
     fn default() -> Self {
-        Self { machine: RegisterRequest::default(), allowlist: Arc::default(), serving: Arc::new(Serving::new(1)) }
+        Self {
+            machine: RegisterRequest::default(),
+            capabilities: MachineCapabilities::default(),
+            allowlist: Arc::default(),
+            serving: Arc::new(Serving::new(1)),
+        }
     }
 }

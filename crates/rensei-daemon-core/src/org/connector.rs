@@ -2,6 +2,7 @@
 
 use super::{Connection, Org, OrgName};
 use crate::allowlist::Allowlist;
+use crate::capabilities::MachineCapabilities;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigWriter, Orchestrator};
 use crate::credentials::CredentialCache;
@@ -26,8 +27,9 @@ const SWITCHED_OFF: &str = "registration is switched off by the environment";
 /// What is the same for all links of a host.
 #[derive(Debug)]
 pub(crate) struct Connector {
-    /// What every control plane is told of the host.
+    /// What every control plane is told of the host, but for what may change or must be looked up.
     pub(crate) machine: RegisterRequest,
+    pub(crate) capabilities: MachineCapabilities,
     pub(crate) serving: Arc<Serving>,
     /// Cache of the main organisation's identity. Those of others are beside it.
     pub(crate) jwt_path: PathBuf,
@@ -104,6 +106,7 @@ impl Connector {
             registration_token: token,
             profile: Profile {
                 machine: self.machine.clone(),
+                capabilities: self.capabilities.clone(),
                 allowlist: Arc::clone(allowlist),
                 serving: Arc::clone(&self.serving),
             },

@@ -2,6 +2,7 @@
 
 use super::connector::normal;
 use super::{Connector, Org, OrgName};
+use crate::capabilities::MachineCapabilities;
 use crate::config::{Config, ConfigWriter};
 use rensei_platform_client::ClientError;
 use rensei_proto::{Secret, error_chain};
@@ -25,6 +26,11 @@ impl Orgs {
     pub(crate) fn new(connector: Connector, file: &ConfigWriter, config: &Config) -> Result<Self, ClientError> {
         let main = connector.connect(&OrgName::MAIN, file, config)?;
         Ok(Self { connector, list: watch::Sender::new(vec![Arc::new(main)]) })
+    }
+
+    /// What the control planes are told that this machine can run.
+    pub(crate) const fn capabilities(&self) -> &MachineCapabilities {
+        &self.connector.capabilities
     }
 
     /// The main one.
@@ -230,6 +236,7 @@ mod tests {
     fn connector(dir: &Path) -> Connector {
         Connector {
             machine: RegisterRequest::default(),
+            capabilities: MachineCapabilities::default(),
             serving: Arc::new(Serving::new(1)),
             jwt_path: dir.join("daemon.jwt"),
             client: rensei_platform_client::ClientOptions::default(),
