@@ -3,7 +3,7 @@
 use crate::error::ClientError;
 use crate::operation::Operation;
 use rensei_proto::platform::RUNTIME_TOKEN_EXPIRED;
-use rensei_proto::{ErrorBody, Secret};
+use rensei_proto::{ErrorBody, Secret, lenient};
 use reqwest::{Response, StatusCode};
 use serde::de::Error as _;
 use serde_json::{Map, Value};
@@ -109,7 +109,7 @@ fn clip(text: &str) -> String {
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(operation: Operation, body: &[u8]) -> Result<T, ClientError> {
     // One string that is not UTF-8 must not cost what stands beside it.
     let text = String::from_utf8_lossy(body);
-    serde_json::from_str(&text).map_err(|source| ClientError::Decode { operation, source: without_values(source) })
+    lenient::from_str(&text).map_err(|source| ClientError::Decode { operation, source: without_values(source) })
 }
 
 /// The error without the text that it quotes from the body: where a token is expected, that may be one.

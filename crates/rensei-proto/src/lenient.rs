@@ -1,8 +1,47 @@
 //! Decoding helpers for foreign JSON.
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Error, Value};
+
+/// Decodes a document in which a field that is `null` is the same as none, at any depth: many programs write it for a
+/// text, a list or a map that is not there. An element of a list is no field, and stays what it is; so
+/// does the document itself.
+///
+/// # Errors
+/// When the document cannot be decoded without its nulls either.
+pub fn from_slice<T: DeserializeOwned>(document: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(document).or_else(|error| decode_without_nulls(serde_json::from_slice(document), error))
+}
+
+/// The same for text.
+///
+/// # Errors
+/// As [`from_slice`].
+pub fn from_str<T: DeserializeOwned>(document: &str) -> Result<T, Error> {
+    serde_json::from_str(document).or_else(|error| decode_without_nulls(serde_json::from_str(document), error))
+}
+
+/// A second try, which costs nobody anything whose document could be decoded as it is.
+fn decode_without_nulls<T: DeserializeOwned>(document: Result<Value, Error>, error: Error) -> Result<T, Error> {
+    let Ok(mut document) = document else { return Err(error) };
+    // The error of the first try knows the place.
+    if remove_nulls(&mut document) { serde_json::from_value(document) } else { Err(error) }
+}
+
+/// Whether there were any.
+fn remove_nulls(value: &mut Value) -> bool {
+    match value {
+        Value::Array(elements) => elements.iter_mut().fold(false, |found, each| remove_nulls(each) | found),
+        Value::Object(fields) => {
+            let before = fields.len();
+            fields.retain(|_name, value| !value.is_null());
+            let found = fields.len() < before;
+            fields.values_mut().fold(found, |found, each| remove_nulls(each) | found)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
 
 /// Decodes an optional field; a value of the wrong type counts as absent.
 ///
@@ -17,7 +56,7 @@ where
     T: DeserializeOwned + Default,
 {
     let value = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
+    Ok(T::deserialize(&value).or_else(|error| decode_without_nulls(Ok(value), error)).unwrap_or_default())
 }
 
 /// Like [`or_default`], and a value that no decoder would take (nested too deeply, half a surrogate) counts as absent
@@ -31,7 +70,7 @@ where
     T: DeserializeOwned + Default,
 {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
+    Ok(from_str(raw.get()).unwrap_or_default())
 }
 
 /// The elements of an array that can be decoded; anything but an array counts as none. Only for JSON.
@@ -44,5 +83,5 @@ where
     T: DeserializeOwned,
 {
     let raws: Vec<Box<RawValue>> = raw_or_default(deserializer)?;
-    Ok(raws.iter().filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect())
+    Ok(raws.iter().filter_map(|raw| from_str(raw.get()).ok()).collect())
 }

@@ -11,7 +11,8 @@
 //! | [`outcome`] | worker and daemon | a file in the session's directory |
 //!
 //! Wire types tolerate unknown fields and ignore optional fields of the wrong type (see [`lenient`]): a host must not
-//! lose a session because a newer control plane sent more than it knows. Field names are the wire's own, in camelCase.
+//! lose a session because a newer control plane sent more than it knows. `null` is the same as nothing
+//! ([`lenient::from_slice`]). Field names are the wire's own, in camelCase.
 
 pub mod control;
 mod error_body;

@@ -9,7 +9,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rensei_proto::{ErrorBody, Secret};
+use rensei_proto::{ErrorBody, Secret, lenient};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
@@ -95,7 +95,7 @@ impl Http {
         timeout: Duration,
     ) -> Result<T, ControlError> {
         let body = self.fetch(request, timeout).await?;
-        serde_json::from_slice(&body).map_err(|error| self.unreadable(error.into()))
+        lenient::from_slice(&body).map_err(|error| self.unreadable(error.into()))
     }
 
     /// Sends the request and returns the whole body of its 2xx answer.

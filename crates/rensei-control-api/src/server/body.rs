@@ -4,7 +4,7 @@ use super::reply::Refusal;
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use rensei_proto::{ErrorBody, error_chain};
+use rensei_proto::{ErrorBody, error_chain, lenient};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) async fn optional<T: DeserializeOwned + Default>(body: Body) -> Resul
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(bytes).map_err(|error| Refusal::bad_request(format!("invalid body: {error}")))
+    lenient::from_slice(bytes).map_err(|error| Refusal::bad_request(format!("invalid body: {error}")))
 }
 
 async fn read(body: Body) -> Result<Bytes, Refusal> {

@@ -183,3 +183,15 @@ async fn hostile_json_is_refused_in_bounded_memory() {
     }
     assert!(server.daemon.all_sessions().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn null_in_a_body_is_the_same_as_nothing() {
+    let server = Server::start().await;
+    let post = r#"{"sessionId":"s1","repository":"app","ref":null,"resources":null,"env":null,"title":null,
+        "maxDurationSeconds":null,"resolvedProfile":null,"stagePrompt":null}"#;
+    let reply = server.post("/api/daemon/sessions", post).await;
+    assert_eq!(reply.status, 202, "{reply:?}");
+    assert_eq!(server.post("/api/daemon/sessions/s1/stop", r#"{"reason":null}"#).await.status, 200);
+    let reply = server.post("/api/daemon/sessions", r#"{"sessionId":null,"repository":"app"}"#).await;
+    assert_eq!((reply.status, reply.error().contains("missing field `sessionId`")), (400, true), "{reply:?}");
+}

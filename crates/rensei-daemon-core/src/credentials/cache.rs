@@ -1,8 +1,8 @@
 //! `daemon.jwt`: the last identity, so that a restart is the same worker.
 
 use crate::state::write_atomic;
-use rensei_proto::Secret;
 use rensei_proto::platform::RegisterResponse;
+use rensei_proto::{Secret, lenient};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,7 +65,7 @@ impl CredentialCache {
                 return None;
             }
         };
-        let Ok(cached) = serde_json::from_slice::<CachedJwt>(&bytes) else {
+        let Ok(cached) = lenient::from_slice::<CachedJwt>(&bytes) else {
             self.set_aside();
             return None;
         };
@@ -168,6 +168,16 @@ mod tests {
             (loaded.runtime_token.expose(), loaded.heartbeat_interval, loaded.poll_interval),
             ("legacy.jwt", 30_000, 5_000)
         );
+    }
+
+    #[test]
+    fn null_is_the_same_as_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = r#"{"workerId":"w","runtimeToken":null,"runtimeJwt":"a.b.c","heartbeatInterval":null,"cachedAt":null,
+            "pollInterval":null,"runtimeTokenExpiresAt":null,"extensions":null,"orchestratorUrl":null,
+            "heartbeatIntervalSeconds":null,"pollIntervalSeconds":null}"#;
+        fs::write(dir.path().join("daemon.jwt"), text).unwrap();
+        assert_eq!(cache(&dir).load().unwrap().runtime_token.expose(), "a.b.c");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::org::{Org, Turn};
 use jiff::Timestamp;
 use rensei_platform_client::ClientError;
 use rensei_proto::platform::{ClaimRequest, GitCredential, NackRequest, PollItem, PollResponse};
-use rensei_proto::{GitAccess, SessionId, error_chain};
+use rensei_proto::{GitAccess, SessionId, error_chain, lenient};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ struct Refused {
 #[serde(rename_all = "camelCase")]
 struct BareItem {
     session_id: SessionId,
-    #[serde(default, deserialize_with = "rensei_proto::lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     attempt: Option<u64>,
 }
 
@@ -206,7 +206,7 @@ impl PollLane {
     fn by_urgency(&self, work: Vec<Box<RawValue>>) -> Vec<(PollItem, Box<RawValue>)> {
         let mut items = Vec::with_capacity(work.len());
         for raw in work {
-            match serde_json::from_str::<PollItem>(raw.get()) {
+            match lenient::from_str::<PollItem>(raw.get()) {
                 Ok(item) => items.push((item, raw)),
                 Err(error) => self.refuse_unreadable(raw, &error),
             }
@@ -276,7 +276,7 @@ impl PollLane {
 
     fn refuse_unreadable(&self, raw: Box<RawValue>, error: &serde_json::Error) {
         tracing::warn!(%error, "unreadable work item");
-        if let Ok(bare) = serde_json::from_str::<BareItem>(raw.get()) {
+        if let Ok(bare) = lenient::from_str::<BareItem>(raw.get()) {
             let reason = format!("unreadable work item: {error}");
             let (id, attempt) = (bare.session_id, bare.attempt);
             self.give_back(Refused { id, attempt, work: raw, reason, host_fault: false });

@@ -11,7 +11,7 @@ use super::token::TokenDigest;
 use rensei_process::{ProcessIdentity, open_child_file};
 use rensei_proto::control::SessionView;
 use rensei_proto::outcome::{OUTCOME_FILE, Outcome, STOP_FILE, StopNotice};
-use rensei_proto::{SessionDetail, SessionId};
+use rensei_proto::{SessionDetail, SessionId, lenient};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -247,7 +247,7 @@ pub(super) fn read_toolchain(directory: &Path) -> BTreeMap<String, String> {
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<T> {
     let mut bytes = Vec::new();
     open_child_file(path)?.take(MAX_OUTCOME_BYTES).read_to_end(&mut bytes)?;
-    Ok(serde_json::from_slice(&bytes)?)
+    Ok(lenient::from_slice(&bytes)?)
 }
 
 /// Moves a session's directory out of its place; where it is then, if it must still be deleted.

@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::IntoResponse as _;
+use rensei_proto::lenient;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -85,7 +86,7 @@ impl Body {
         if self.0.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
             return Err(ApiError::BadRequest("invalid body: it must be a JSON object".to_owned()));
         }
-        serde_json::from_slice(&self.0).map_err(|error| ApiError::BadRequest(format!("invalid body: {error}")))
+        lenient::from_slice(&self.0).map_err(|error| ApiError::BadRequest(format!("invalid body: {error}")))
     }
 
     /// As [`Body::json`], with no body at all for an empty object.

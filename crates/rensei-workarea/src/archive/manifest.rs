@@ -3,6 +3,7 @@
 use super::error::is_of_the_host;
 use crate::tree::{Tree, file_type, open_file};
 use rensei_proto::control::ExcludedEntry;
+use rensei_proto::lenient;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -144,10 +145,7 @@ pub(crate) fn read_named(directory: &Tree, name: &CStr) -> Result<Read, Manifest
 
 fn parse(text: &[u8]) -> Result<Read, serde_json::Error> {
     let verbatim: Map<String, Value> = serde_json::from_slice(text)?;
-    // As in the programs that also write manifests, null is the same as nothing.
-    let known = verbatim.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone()));
-    let manifest = serde_json::from_value(Value::Object(known.collect()))?;
-    Ok(Read { verbatim, manifest })
+    Ok(Read { verbatim, manifest: lenient::from_slice(text)? })
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -161,7 +159,8 @@ mod tests {
 
     #[test]
     fn manifests_of_others_are_read_and_kept() {
-        let read = parse(br#"{"id":"wa","sizeBytes":-1,"toolchain":{"node":"20"},"ref":null,"x":{"y":[1]}}"#).unwrap();
+        let read = parse(br#"{"id":"wa","sizeBytes":-1,"toolchain":{"node":"20","go":null},"ref":null,"x":{"y":[1]}}"#)
+            .unwrap();
         assert_eq!((read.manifest.id.as_str(), read.manifest.size(), read.manifest.r#ref.as_str()), ("wa", 0, ""));
         assert_eq!(read.manifest.toolchain.get("node").map(String::as_str), Some("20"));
         assert!(read.verbatim.contains_key("x") && read.verbatim.contains_key("ref"));
