@@ -296,45 +296,73 @@ fn seed() -> proptest::test_runner::RngSeed {
     proptest::test_runner::RngSeed::Fixed(asked.unwrap_or(7734))
 }
 
+/// Makes one edit after the other and looks at each result: it says what it should, and nothing else has changed.
+fn edit_one_by_one(mut text: String, edits: Vec<Edit>) -> Result<(), TestCaseError> {
+    let env = home();
+    for edit in edits {
+        let old = values(&text, Path::new("x")).unwrap();
+        let outcome = apply(&text, &edit, subject(&env));
+        match &outcome {
+            // Files like these can always be edited: a refusal is about the value that was asked for.
+            Err(EditError::NotPossible { reason, .. }) => {
+                prop_assert!(reason.contains("entries") || reason.contains("in the way"), "{edit:?} {reason}\n{text}");
+            }
+            Err(error) => {
+                let about_the_value = matches!(error, EditError::Invalid { .. } | EditError::UnknownKey { .. });
+                prop_assert!(about_the_value, "{error:?}");
+            }
+            Ok(None) => prop_assert!(says_already(&old, &edit), "{edit:?} was not made\n{text}"),
+            Ok(Some(new)) => {
+                prop_assert!(load::parse(Path::new("x"), new, &env, &defaults()).is_ok(), "{edit:?}\n{new}");
+                prop_assert_eq!(unknown(new), unknown(&text));
+                let expected = expected_values(old, &edit);
+                prop_assert!(same(&values(new, Path::new("x")).unwrap(), &expected), "{edit:?}\n{text}\n{new}");
+                let lost: Vec<_> = numbers(&text).into_iter().filter(|n| !numbers(new).contains(n)).collect();
+                prop_assert!(may_be_lost(&text, &edit, &lost), "{edit:?} lost {lost:?}\n{text}\n{new}");
+                let mut sorted = numbers(new);
+                sorted.sort_unstable();
+                prop_assert_eq!(sorted, numbers(new), "comments stay in order");
+                prop_assert!(!new.contains("rsp_live_expanded"));
+                text.clone_from(new);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn config_edits_that_once_went_wrong() {
+    let with_helper = NewProject {
+        id: "p0".to_owned(),
+        repository: "o/n".to_owned(),
+        credential_helper: Some("A:?".to_owned()),
+        ..NewProject::default()
+    };
+    for (text, edit) in [
+        ("projects: [] \n", Edit::AddProject(with_helper)),
+        ("projects: \n\n- id: p2 \n  repository: 'r'   \n\n", remove("p2")),
+        ("machine:  {id: 'm', region: home}   \n", add("p0", "\t")),
+        ("machine:  {id: 'm', region: home}   \n", add("\t", "o/n")),
+        ("machine:  {id: 'm', region: home}   \n", set("machine.region", "\t")),
+    ] {
+        edit_one_by_one(text.to_owned(), vec![edit]).unwrap();
+    }
+}
+
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(150)
+}
+
 proptest! {
     // The same cases in every run, so that a failure is always somebody's change. `PROPTEST_RNG_SEED` explores others.
-    #![proptest_config(ProptestConfig { cases: 150, rng_seed: seed(), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), rng_seed: seed(), ..ProptestConfig::default() })]
 
     #[test]
     fn config_comments_and_unknown_keys_survive_any_edits(
         file in arbitrary_file(),
         edits in proptest::collection::vec(arbitrary_edit(), 1..12),
     ) {
-        let env = home();
-        let mut text = file.clone();
-        for edit in edits {
-            let old = values(&text, Path::new("x")).unwrap();
-            let outcome = apply(&text, &edit, subject(&env));
-            match &outcome {
-                // Files like these can always be edited: a refusal is about the value that was asked for.
-                Err(EditError::NotPossible { reason, .. }) => {
-                    prop_assert!(reason.contains("entries") || reason.contains("in the way"), "{edit:?} {reason}\n{text}");
-                }
-                Err(error) => {
-                    let about_the_value = matches!(error, EditError::Invalid { .. } | EditError::UnknownKey { .. });
-                    prop_assert!(about_the_value, "{error:?}");
-                }
-                Ok(None) => prop_assert!(says_already(&old, &edit), "{edit:?} was not made\n{text}"),
-                Ok(Some(new)) => {
-                    prop_assert!(load::parse(Path::new("x"), new, &env, &defaults()).is_ok(), "{edit:?}\n{new}");
-                    prop_assert_eq!(unknown(new), unknown(&text));
-                    let expected = expected_values(old, &edit);
-                    prop_assert!(same(&values(new, Path::new("x")).unwrap(), &expected), "{edit:?}\n{text}\n{new}");
-                    let lost: Vec<_> = numbers(&text).into_iter().filter(|n| !numbers(new).contains(n)).collect();
-                    prop_assert!(may_be_lost(&text, &edit, &lost), "{edit:?} lost {lost:?}\n{text}\n{new}");
-                    let mut sorted = numbers(new);
-                    sorted.sort_unstable();
-                    prop_assert_eq!(sorted, numbers(new), "comments stay in order");
-                    prop_assert!(!new.contains("rsp_live_expanded"));
-                    text.clone_from(new);
-                }
-            }
-        }
+        edit_one_by_one(file, edits)?;
     }
 }
 
