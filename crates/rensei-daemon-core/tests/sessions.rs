@@ -253,6 +253,38 @@ async fn nothing_of_a_session_outlives_it() {
     host.stop().await;
 }
 
+/// Generations of a chain of processes, each of which starts the next one in a session of its own and is gone. They end
+/// by themselves after a few seconds, whatever becomes of the test.
+const GENERATIONS: usize = 300;
+const GENERATION: &str = r#"[ "$LEFT" -gt 0 ] && [ -e "$TRAIL" ] || exit; echo >> "$TRAIL"; export LEFT=$((LEFT - 1)); sleep 0.03; setsid sh -c "$GENERATION" &"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_fork_all_the_time_end_with_their_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path()).await;
+    let trails = ["a", "b", "c"].map(|name| dir.path().join(name));
+    let begun = |trail: &Path| std::fs::read(trail).map_or(0, |trail| trail.len());
+    let chains: Vec<_> =
+        trails.iter().map(|trail| format!(r#"TRAIL='{}' sh -c "$GENERATION""#, trail.display())).collect();
+    for trail in &trails {
+        std::fs::write(trail, "").unwrap();
+    }
+    let bomb =
+        format!("export LEFT={GENERATIONS} GENERATION='{GENERATION}'; {}; echo up; exec sleep 300", chains.join("; "));
+    host.post("calm", "sleep 300").await.unwrap();
+    host.post("bomb", &bomb).await.unwrap();
+    until(|| trails.iter().all(|trail| begun(trail) > 5).then_some(())).await;
+    assert!(host.handle.stop_session(&id("bomb"), None).unwrap().stopped);
+    assert_eq!(host.ended("bomb").await.state, SessionState::Terminated);
+    // What forks all the time is easily missed by one look.
+    until(|| (0..10).all(|_look| marked("bomb").is_empty()).then_some(())).await;
+    for trail in &trails {
+        assert!(begun(trail) < GENERATIONS, "it was killed and did not end by itself");
+    }
+    assert_eq!(host.handle.session_view(&id("calm")).unwrap().state, SessionState::Running);
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_a_worker_replaced_hold_nobody_up() {
     let dir = tempfile::tempdir().unwrap();
