@@ -5,9 +5,9 @@
 //! | 401 | refresh the token under the same worker id | on 404/405: register |
 //! | 404 | – | register |
 //!
-//! Any other failure of the refresh keeps the identity: an outage must not cost it. Full registrations after the
-//! first are at most one a minute. All of it is single-flight: a lane whose rejected pair is no longer current adopts
-//! the current one.
+//! Any other failure of the refresh keeps the identity: an outage must not cost it. Whoever has an identity waits for a
+//! minute after the last full registration before the next; a host without one is not known to anybody, and tries again
+//! with backoff. All of it is single-flight: a lane whose rejected pair is no longer current adopts the current one.
 //!
 //! That holds for a worker's own routes, heartbeat and poll. The routes of sessions may want another key than a worker's
 //! token: a 401 there gets a token refreshed once, and never costs an identity.
@@ -34,7 +34,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-/// Shortest time between two full registrations of a registered host.
+/// Shortest time between a full registration and that of a host which has an identity.
 const REGISTER_SPACING: Duration = Duration::from_secs(60);
 
 /// Where identities come from.
@@ -126,6 +126,8 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         }
         let mut delays = backoff();
         loop {
+            // A first identity that is rejected at once does not lead to another registration at once.
+            self.recovery.lock().await.registered = Some(Instant::now());
             match self.register().await {
                 Ok(_credentials) => return,
                 Err(error) => {
@@ -372,12 +374,26 @@ mod tests {
             registration_token: Secret::from("rsp_live_x"),
             profile: Profile::default(),
         });
+        link.connect().await;
         let bench = Bench { link: Arc::new(link), script, dir };
-        bench.link.connect().await;
-        bench
+        Bench { link: Arc::new(bench.restarted().await), ..bench }
     }
 
     impl Bench {
+        /// The same host in its next life, which has registered in none but the first.
+        async fn restarted(&self) -> Link {
+            let link = Link::new(LinkParts {
+                client: PlatformClient::new(&self.link.url).unwrap(),
+                cache: CredentialCache::new(self.dir.path().join("daemon.jwt"), &self.link.url),
+                clock: Arc::new(SystemClock),
+                url: self.link.url.clone(),
+                registration_token: Secret::from("rsp_live_x"),
+                profile: Profile::default(),
+            });
+            link.connect().await;
+            link
+        }
+
         fn counts(&self) -> (usize, usize) {
             (self.script.registrations.load(SeqCst), self.script.refreshes.load(SeqCst))
         }
@@ -445,15 +461,7 @@ mod tests {
     #[tokio::test]
     async fn a_restart_is_the_same_worker() {
         let bench = bench(200).await;
-        let again = Link::new(LinkParts {
-            client: PlatformClient::new(&bench.link.url).unwrap(),
-            cache: CredentialCache::new(bench.dir.path().join("daemon.jwt"), &bench.link.url),
-            clock: Arc::new(SystemClock),
-            url: bench.link.url.clone(),
-            registration_token: Secret::from("rsp_live_x"),
-            profile: Profile::default(),
-        });
-        again.connect().await;
+        let again = bench.restarted().await;
         assert_eq!(again.cell.available().await.worker_id, "wkr_1");
         assert_eq!(bench.counts(), (1, 0));
     }

@@ -48,7 +48,7 @@ async fn the_allowlist_is_repeated_until_a_beat_that_carried_it_succeeded() {
 #[tokio::test]
 async fn a_new_worker_tells_its_allowlist_again_but_is_not_resumed() {
     let platform = FakePlatform::start().await;
-    let host = TempState::new(&platform).start().await;
+    let host = TempState::new(&platform).start_registered().await;
     platform.until_count(Call::Heartbeat, 3).await;
     platform.forget_workers();
     platform.until_count(Call::Register, 2).await;
@@ -65,7 +65,7 @@ async fn a_new_worker_tells_its_allowlist_again_but_is_not_resumed() {
 #[tokio::test]
 async fn a_new_registration_tells_the_projects_and_the_capacity_in_force() {
     let platform = FakePlatform::start().await;
-    let host = TempState::new(&platform).start().await;
+    let host = TempState::new(&platform).start_registered().await;
     platform.until_count(Call::Heartbeat, 2).await;
     host.handle().set_projects(Vec::new());
     host.handle().set_max_sessions(3);

@@ -3,7 +3,7 @@
 use crate::{FakePlatform, PATIENCE, REGISTRATION_TOKEN, SetClock};
 use rensei_daemon_core::{Clock, Daemon, DaemonHandle, Finished, Phase};
 use rensei_proto::SessionId;
-use rensei_proto::control::SessionView;
+use rensei_proto::control::{RegistrationState, SessionView};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -75,6 +75,18 @@ impl TempState {
         let handle = daemon.handle();
         let running = tokio::spawn(daemon.run());
         running_host(TempHost { handle, running: Some(running), runtime: None, state: Some(self) }).await
+    }
+
+    /// The same for a host that has registered in an earlier life: one that must do so again may do it at once.
+    ///
+    /// # Panics
+    /// After [`crate::PATIENCE`].
+    pub async fn start_registered(self) -> TempHost {
+        let host = self.start().await;
+        let state = |host: &TempHost| host.handle.registration().state;
+        host.until(|host| (state(host) == RegistrationState::Registered).then_some(())).await;
+        let (_finished, state) = host.stop().await;
+        state.start().await
     }
 
     /// Starts the host on a runtime of its own, so that it can [`TempHost::crash`].

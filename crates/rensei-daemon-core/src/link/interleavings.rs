@@ -187,7 +187,6 @@ async fn play(events: Vec<(u64, Event)>) -> Result<(), TestCaseError> {
     world.plane().licence = true;
     let link = linked(&world);
     link.connect().await;
-    world.plane().registrations.clear();
     let abandons: [_; 2] = std::array::from_fn(|_| Arc::new(tokio::sync::Notify::new()));
     let successes: [_; 2] = std::array::from_fn(|_| Arc::new(AtomicUsize::new(0)));
     let mut lanes = tokio::task::JoinSet::new();
@@ -228,6 +227,7 @@ async fn a_registration_is_finished_also_when_its_caller_goes_away() {
     let link = linked(&world);
     link.connect().await;
     let old = link.cell.available().await;
+    tokio::time::sleep(REGISTER_SPACING).await;
     world.apply(Event::ForgetWorker);
     world.apply(Event::Latency(5_000));
     world.plane().licence = true;
