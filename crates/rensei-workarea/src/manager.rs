@@ -5,6 +5,8 @@ mod aside;
 mod background;
 mod borrow;
 mod build;
+mod chore;
+mod mirrors;
 mod obtain;
 mod request;
 
@@ -22,12 +24,12 @@ use crate::pool::{self, Found, Key, Pool, PoolSettings, Pressure};
 use crate::repository::{Repository, without_credentials};
 use ahead::Ahead;
 use build::{Plan, Tools};
+use chore::Chores;
 use obtain::Obtain;
 use rensei_proto::SessionId;
 use rensei_proto::control::{EvictPoolRequest, EvictPoolResponse, Workarea, WorkareaPoolStats};
 use std::collections::HashMap;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +55,7 @@ struct Inner {
     /// Wakes who keeps the pool tidy.
     tidy: SyncSender<()>,
     ahead: Mutex<Ahead>,
+    chores: Chores,
     mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
 }
 
@@ -70,10 +73,11 @@ impl WorkareaManager {
     fn unattended(state_root: &Path, git: GitEnvironment) -> (Self, Found, Receiver<()>) {
         let [repos, worktrees, pool_dir] = ["repos", "worktrees", "pool"].map(|name| state_root.join(name));
         let (pool, found) = pool::open(&pool_dir, &worktrees);
-        let (settings, ahead, mirrors) = Default::default();
+        let (settings, ahead, chores, mirrors) = Default::default();
         let (tidy, asked) = mpsc::sync_channel(1);
-        let manager =
-            Self { inner: Arc::new(Inner { git, repos, worktrees, pool_dir, pool, settings, tidy, ahead, mirrors }) };
+        let manager = Self {
+            inner: Arc::new(Inner { git, repos, worktrees, pool_dir, pool, settings, tidy, ahead, chores, mirrors }),
+        };
         (manager, found, asked)
     }
 
@@ -244,16 +248,6 @@ impl WorkareaManager {
             }
         })
         .await
-    }
-
-    fn mirror(&self, name: &str) -> Result<Arc<Mirror>, WorkareaError> {
-        for dir in [&self.inner.repos, &self.inner.worktrees, &self.inner.pool_dir] {
-            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-            made.map_err(|error| WorkareaError::io("create", dir, error))?;
-        }
-        let mut mirrors = self.inner.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || Arc::new(Mirror::new(self.inner.repos.join(name), self.inner.git.clone()));
-        Ok(Arc::clone(mirrors.entry(name.to_owned()).or_insert_with(make)))
     }
 
     /// Makes the checkout; when the mirror turns out to be damaged, once more from a new one.

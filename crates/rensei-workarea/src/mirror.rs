@@ -3,6 +3,7 @@
 mod create;
 mod gate;
 mod lock;
+mod repack;
 mod resolve;
 mod salvage;
 
@@ -14,9 +15,10 @@ use crate::git::GitEnvironment;
 use crate::network::{Failure, Fetch, Network, Upstream, network};
 use crate::{WorkareaError, local, names, pool};
 use gate::Gate;
+use repack::Upkeep;
 use resolve::RemoteHead;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Everything that a session can start from.
 const REFSPECS: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
@@ -36,12 +38,13 @@ pub(crate) struct Mirror {
     network: Arc<dyn Network>,
     fetches: Gate<Shared<bool>>,
     heads: Gate<Shared<RemoteHead>>,
+    upkeep: Mutex<Upkeep>,
 }
 
 impl Mirror {
     pub(crate) fn new(dir: PathBuf, git: GitEnvironment) -> Self {
         let network = network(&git);
-        Self { dir, git, network, fetches: Gate::default(), heads: Gate::default() }
+        Self { dir, git, network, fetches: Gate::default(), heads: Gate::default(), upkeep: Mutex::default() }
     }
 
     /// Directory of the objects, for borrowers.

@@ -111,9 +111,14 @@ fn lock_in(stderr: &str) -> Option<&str> {
 }
 
 impl GitFailure {
-    /// Whether a lock was in the way.
+    /// Whether a lock was in the way, or somebody who did not know of ours.
     pub(crate) fn met_lock(&self) -> bool {
-        matches!(self, Self::Exit { stderr, .. } if lock_in(&String::from_utf8_lossy(stderr)).is_some())
+        let Self::Exit { stderr, .. } = self else { return false };
+        let text = String::from_utf8_lossy(stderr);
+        // A git that outlived its host before the host had noted which one it is.
+        let was_overtaken =
+            || text.lines().any(|line| line.contains("cannot lock ref") && line.contains("but expected"));
+        lock_in(&text).is_some() || was_overtaken()
     }
 
     /// Whether there may be locks that nobody is going to remove: a git that is killed cannot.

@@ -1,7 +1,7 @@
 //! Workareas that are made before anybody asks for them, and again when they were handed out.
 
-use super::background::{in_background, step_back};
 use super::build::{Failure, Tools};
+use super::chore::Chore;
 use super::{Inner, WorkareaManager};
 use crate::files::Present;
 use crate::mirror::Start;
@@ -22,8 +22,6 @@ pub(super) struct Ahead {
     wanted: Vec<Wanted>,
     /// How many of each.
     count: usize,
-    /// Whether somebody is at it.
-    busy: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -40,17 +38,6 @@ impl Wanted {
         names::check_reference(&request.r#ref)?;
         let key = Key { mirror: repository.mirror_name(&request.scope), toolchain: request.toolchain.clone() };
         Ok(Self { request, repository, key, rests_until: None })
-    }
-}
-
-/// Somebody is at it until this is dropped.
-struct Busy(WorkareaManager);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.ahead().busy = false;
-        // Something may have been taken after the last look.
-        self.0.tidy_soon();
     }
 }
 
@@ -73,18 +60,9 @@ impl WorkareaManager {
 
     /// Has made in the background what is missing, if anything is.
     pub(super) fn replenish(&self) {
-        if self.missing(Instant::now()).is_none() || std::mem::replace(&mut self.ahead().busy, true) {
-            return;
+        if self.missing(Instant::now()).is_some() {
+            self.chore(Chore::Prewarm, async |manager| manager.make_missing().await);
         }
-        let busy = Busy(self.clone());
-        in_background("workarea-prewarm", move || {
-            step_back();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            match runtime {
-                Ok(runtime) => runtime.block_on(busy.0.make_missing()),
-                Err(error) => tracing::warn!(%error, "workareas are not pre-warmed"),
-            }
-        });
     }
 
     async fn make_missing(&self) {
@@ -141,7 +119,7 @@ impl WorkareaManager {
         Ok(())
     }
 
-    fn disk_is_filling(&self) -> Result<bool, WorkareaError> {
+    pub(super) fn disk_is_filling(&self) -> Result<bool, WorkareaError> {
         let dir = &self.inner.pool_dir;
         let full = pool::pressure(dir).map_err(|error| WorkareaError::io("look at the disk of", dir, error))?;
         Ok(full.reaches(self.settings().warn_percent))
@@ -183,7 +161,7 @@ mod tests {
         let request = |name: &str| AcquireRequest { repository: format!("/{name}"), ..AcquireRequest::default() };
         let wanted = [request("failing"), request("good")].map(|request| Wanted::new(request).unwrap());
         let [failing, good] = wanted.each_ref().map(|wanted| wanted.key.clone());
-        *manager.ahead() = Ahead { wanted: wanted.to_vec(), count: 1, busy: false };
+        *manager.ahead() = Ahead { wanted: wanted.to_vec(), count: 1 };
         let missing = |now| manager.missing(now).map(|wanted| wanted.key);
         let now = Instant::now();
         assert_eq!(missing(now).as_ref(), Some(&failing));

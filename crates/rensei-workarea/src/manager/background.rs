@@ -14,10 +14,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-/// The least that the scheduler gives, and with it the disk: Linux takes the I/O priority of a thread from this where nobody
-/// has set one.
-const LOWEST_PRIORITY: i32 = 19;
-
 /// Bounds of the time between two looks at the pool.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -53,6 +49,7 @@ impl WorkareaManager {
             manager.tidy_outdated();
             manager.trim();
             manager.replenish();
+            manager.keep_mirrors_up();
             pause = manager.pause();
         }
     }
@@ -220,13 +217,6 @@ fn directories(items: &[crate::files::Item]) -> HashSet<Vec<u8>> {
         }
     }
     found
-}
-
-/// Gives way to everything else, on this thread and in what it starts.
-pub(super) fn step_back() {
-    if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
-        tracing::debug!(%error, "work in the background runs at normal priority");
-    }
 }
 
 pub(super) fn in_background(name: &str, work: impl FnOnce() + Send + 'static) {

@@ -1,6 +1,6 @@
 //! One process at a time changes a mirror.
 
-use crate::WorkareaError;
+use crate::{WorkareaError, scratch};
 use rensei_process::{ProcessGroup, ProcessIdentity};
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -102,8 +102,9 @@ fn open(path: &Path) -> io::Result<File> {
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_follow).open(path)
 }
 
-/// Removes git's own lock files from a mirror that nobody else changes.
+/// Removes git's own lock files, and packs that were not finished, from a mirror that nobody else changes.
 pub(crate) fn remove_stale_locks(mirror: &Path) {
+    remove_half_packs(&mirror.join("objects"));
     let mut pending: Vec<PathBuf> = vec![mirror.to_owned()];
     while let Some(dir) = pending.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
@@ -116,6 +117,29 @@ pub(crate) fn remove_stale_locks(mirror: &Path) {
                 // One that cannot be removed makes git fail with its name.
                 let _ = std::fs::remove_file(&path);
             }
+        }
+    }
+}
+
+/// Who is killed while packs come or go leaves what nobody reads.
+fn remove_half_packs(objects: &Path) {
+    let files = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_temporary = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        [&b"tmp_"[..], b"pack_git2_"].iter().any(|prefix| name.starts_with(prefix))
+    };
+    let is_half = |path: &Path| {
+        let other = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("idx") => "pack",
+            Some("pack" | "rev" | "keep" | "bitmap") => "idx",
+            _ => return false,
+        };
+        !path.with_extension(other).exists()
+    };
+    let packs = files(&objects.join("pack")).filter(|path| is_temporary(path) || is_half(path));
+    for path in packs.chain(files(objects).filter(|path| is_temporary(path))) {
+        if let Err(error) = scratch::remove_any(&path) {
+            tracing::warn!(path = %path.display(), %error, "could not delete an unfinished pack");
         }
     }
 }

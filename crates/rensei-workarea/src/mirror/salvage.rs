@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Most pinned references that are fetched again.
 const MAX_PINS: usize = 200;
 /// Permissions of objects.
-const READ_ONLY: u32 = 0o444;
+pub(super) const READ_ONLY: u32 = 0o444;
 
 /// Copies what `target` lacks, and what is whole, from a directory of objects to `target`; how many objects.
 pub(super) fn salvage(objects: &Path, target: &Path) -> Result<usize, Error> {
@@ -60,7 +60,8 @@ fn missing(old: &Odb<'_>, objects: &Path, new: &Odb<'_>) -> Vec<Oid> {
     missing
 }
 
-fn loose(objects: &Path) -> Vec<Oid> {
+/// Objects in files of their own.
+pub(super) fn loose(objects: &Path) -> Vec<Oid> {
     let mut found = Vec::new();
     for directory in entries(objects) {
         let Some(start) = name(&directory).filter(|name| name.len() == 2) else { continue };
@@ -68,6 +69,12 @@ fn loose(objects: &Path) -> Vec<Oid> {
         found.extend(files.iter().filter_map(|file| Oid::from_str(&format!("{start}{}", name(file)?)).ok()));
     }
     found
+}
+
+/// File of such an object.
+pub(super) fn loose_path(objects: &Path, id: Oid) -> PathBuf {
+    let text = id.to_string();
+    objects.join(&text[..2]).join(&text[2..])
 }
 
 /// What the mirror in `dir` keeps although no branch or tag leads to it. Reads names only, as the rest may be damaged.
@@ -90,7 +97,7 @@ pub(super) fn pins(dir: &Path) -> Vec<String> {
     found
 }
 
-fn entries(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn entries(dir: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 

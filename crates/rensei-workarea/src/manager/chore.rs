@@ -1,0 +1,72 @@
+//! Long work in the background that gives way to everything else.
+
+use super::background::in_background;
+use super::{Inner, WorkareaManager};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The least that the scheduler gives, and with it the disk: Linux takes the I/O priority of a thread from this where nobody
+/// has set one.
+const LOWEST_PRIORITY: i32 = 19;
+
+/// What there is to do. One thread does one of these.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Chore {
+    /// Workareas are made ahead.
+    Prewarm,
+    /// Mirrors are packed again.
+    Repack,
+}
+
+/// Which chores somebody is at.
+#[derive(Debug, Default)]
+pub(super) struct Chores {
+    prewarm: AtomicBool,
+    repack: AtomicBool,
+}
+
+impl Chore {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Prewarm => "workarea-prewarm",
+            Self::Repack => "mirror-repack",
+        }
+    }
+
+    const fn busy(self, inner: &Inner) -> &AtomicBool {
+        match self {
+            Self::Prewarm => &inner.chores.prewarm,
+            Self::Repack => &inner.chores.repack,
+        }
+    }
+}
+
+/// Somebody is at it until this is dropped.
+struct Busy(WorkareaManager, Chore);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.1.busy(&self.0.inner).store(false, Ordering::Release);
+        // There may be more to do since the last look.
+        self.0.tidy_soon();
+    }
+}
+
+impl WorkareaManager {
+    /// Has something done at the lowest priority that the system has and on one thread, unless somebody is at it.
+    pub(super) fn chore(&self, chore: Chore, work: impl AsyncFnOnce(&Self) + Send + 'static) {
+        if chore.busy(&self.inner).swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let busy = Busy(self.clone(), chore);
+        in_background(chore.name(), move || {
+            // Of this thread only, and of what it starts.
+            if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+                tracing::debug!(%error, "work in the background runs at normal priority");
+            }
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(work(&busy.0)),
+                Err(error) => tracing::warn!(name = chore.name(), %error, "no runtime for work in the background"),
+            }
+        });
+    }
+}

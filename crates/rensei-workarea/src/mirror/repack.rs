@@ -1,0 +1,463 @@
+//! Mirrors that have become many small files are packed again, and nothing is lost by it.
+//!
+//! This is done beside the mirror, in a repository of links to its files, so that whoever is killed leaves nothing but
+//! something to be swept. What comes of it is added to the mirror at once; what it replaces stays for a while, because who
+//! has opened the mirror before may not look for new files. No object is ever left out, whether or not a reference leads to
+//! it: checkouts borrow them all.
+
+use super::{Mirror, salvage};
+use crate::git::{GitCall, GitEnvironment, GitHints, GitImplementation, classify};
+use crate::{WorkareaError, local, scratch};
+use git2::{Oid, Repository, RepositoryInitOptions};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// More packs, or more objects in files of their own, are too many; as git itself has it.
+const MAX_PACKS: usize = 50;
+const MAX_LOOSE: usize = 6700;
+/// How long what was replaced stays.
+const STAYS: Duration = Duration::from_secs(3600);
+/// How long a mirror is left alone that could not be packed again.
+const REST: Duration = Duration::from_secs(3600);
+/// Longest that git may take for it, at the lowest priority.
+const TIME_LIMIT: Duration = Duration::from_secs(6 * 3600);
+/// Bytes of packs that are put together at once without git, which keeps most of it in memory.
+const MAX_COMBINED: u64 = 64 << 20;
+/// Extensions of the files of a pack, in the order in which they may appear.
+const PARTS: [&str; 3] = ["pack", "rev", "idx"];
+
+/// Puts packs together so that each has at least twice as many objects as the next one, in bounded memory.
+const REPACK: [&str; 14] = [
+    "-c",
+    "pack.threads=1",
+    "-c",
+    "pack.windowMemory=64m",
+    "-c",
+    "pack.deltaCacheSize=32m",
+    "-c",
+    "pack.packSizeLimit=0",
+    "repack",
+    "-q",
+    "-d",
+    "-n",
+    "--no-write-bitmap-index",
+    "--geometric=2",
+];
+
+/// How far the care of a mirror has come.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    replaced: Option<Replaced>,
+    rests_until: Option<Instant>,
+}
+
+/// Files of a mirror that hold nothing but what others of its files hold, too.
+#[derive(Debug)]
+struct Replaced {
+    generation: Option<u64>,
+    old: Stock,
+    /// Packs that have it all.
+    by: BTreeSet<String>,
+    since: Instant,
+}
+
+/// Whole files in a directory of objects.
+#[derive(Debug, Default)]
+struct Stock {
+    /// Names of packs, without an extension.
+    packs: BTreeSet<String>,
+    loose: BTreeSet<Oid>,
+}
+
+impl Mirror {
+    /// Whether there is something to do for [`keep_up`](Self::keep_up).
+    pub(crate) fn needs_upkeep(&self, now: Instant) -> bool {
+        let upkeep = self.upkeep();
+        if upkeep.rests_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        match &upkeep.replaced {
+            Some(replaced) => now.saturating_duration_since(replaced.since) >= STAYS,
+            None => is_crowded(&self.objects()),
+        }
+    }
+
+    /// Packs the mirror again, or removes what was replaced by that a while ago. Blocks for as long as that takes.
+    pub(crate) async fn keep_up(&self, now: Instant) -> Result<(), WorkareaError> {
+        let replaced = self.upkeep().replaced.take();
+        let done = match replaced {
+            Some(replaced) => self.remove_replaced(&replaced).await,
+            None => self.repack(now).await,
+        };
+        if done.is_err() {
+            self.upkeep().rests_until = now.checked_add(REST);
+        }
+        done
+    }
+
+    async fn repack(&self, now: Instant) -> Result<(), WorkareaError> {
+        let shadow = scratch::building(self.dir.parent().unwrap_or(Path::new("/")));
+        let packed = self.repack_in(&shadow, now).await;
+        let removed = scratch::remove(&shadow).map_err(|error| WorkareaError::io("delete", &shadow, error));
+        packed.and(removed)
+    }
+
+    async fn repack_in(&self, shadow: &Path, now: Instant) -> Result<(), WorkareaError> {
+        let generation = self.generation();
+        let before = self.put_together(shadow).await?;
+        let lock = self.lock().await?;
+        if self.generation() != generation {
+            // It was made anew, and is not crowded any more.
+            return Ok(());
+        }
+        let after = Stock::of(&shadow.join("objects"));
+        let old = Stock { packs: &before.packs - &after.packs, loose: &before.loose - &after.loose };
+        let by = &after.packs - &before.packs;
+        // Who is killed leaves a pack without an index.
+        lock.note_own_work();
+        let added = add(&by, &shadow.join("objects"), &self.objects());
+        added.map_err(|error| WorkareaError::io("add packs to", &self.dir, error))?;
+        lock.clear();
+        let (mirror, packs, loose) = (self.dir.display(), old.packs.len(), old.loose.len());
+        tracing::info!(event = "mirror-packed", %mirror, packs, loose, "a mirror was packed again");
+        self.upkeep().replaced = Some(Replaced { generation, old, by, since: now });
+        Ok(())
+    }
+
+    /// Makes a repository with the files of the mirror and packs it; what it had before.
+    async fn put_together(&self, shadow: &Path) -> Result<Stock, WorkareaError> {
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).no_reinit(true).external_template(false).mkpath(true);
+        let failed = |error: &git2::Error| WorkareaError::local("pack a mirror again", error);
+        Repository::init_opts(shadow, &options).map_err(|error| failed(&error))?;
+        let by_git = matches!(self.git.implementation(), GitImplementation::Executable(_));
+        let stock = if by_git { Stock::of(&self.objects()) } else { small_packs(&self.objects()) };
+        let linked = stock.link(&self.objects(), &shadow.join("objects"));
+        linked.map_err(|error| WorkareaError::io("link the files of", &self.dir, error))?;
+        if by_git {
+            let git = GitEnvironment { time_limit: TIME_LIMIT, ..self.git.clone() };
+            let call = GitCall { git: &git, hints: &GitHints::default(), git_dir: shadow, url: "" };
+            let packed = call.run(&REPACK, |_| ()).await;
+            packed.map_err(|failure| classify("pack again", &self.dir.display().to_string(), &failure))?;
+        } else {
+            combine(shadow, &stock, &self.git).map_err(|error| failed(&error))?;
+        }
+        Ok(stock)
+    }
+
+    /// If the mirror still has what replaced it.
+    async fn remove_replaced(&self, replaced: &Replaced) -> Result<(), WorkareaError> {
+        let lock = self.lock().await?;
+        let there = Stock::of(&self.objects()).packs;
+        if self.generation() != replaced.generation || !replaced.by.is_subset(&there) {
+            return Ok(());
+        }
+        lock.note_own_work();
+        let removed = replaced.old.remove(&self.objects());
+        removed.map_err(|error| WorkareaError::io("remove old packs of", &self.dir, error))?;
+        lock.clear();
+        Ok(())
+    }
+
+    fn objects(&self) -> PathBuf {
+        self.dir.join("objects")
+    }
+
+    fn upkeep(&self) -> MutexGuard<'_, Upkeep> {
+        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stock {
+    fn of(objects: &Path) -> Self {
+        let files: BTreeSet<PathBuf> = salvage::entries(&objects.join("pack")).into_iter().collect();
+        let whole = files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "idx"));
+        let whole = whole.filter(|path| files.contains(&path.with_extension("pack")));
+        let names = whole.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()));
+        Self { packs: names.collect(), loose: salvage::loose(objects).into_iter().collect() }
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        for pack in &self.packs {
+            for extension in PARTS {
+                if_any(std::fs::hard_link(part(from, pack, extension), part(to, pack, extension)))?;
+            }
+        }
+        for id in &self.loose {
+            let path = salvage::loose_path(to, *id);
+            std::fs::create_dir_all(path.parent().unwrap_or(to))?;
+            if_any(std::fs::hard_link(salvage::loose_path(from, *id), path))?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, objects: &Path) -> io::Result<()> {
+        for pack in &self.packs {
+            // Without an index nobody looks for the rest.
+            for extension in PARTS.into_iter().rev().chain(["keep", "bitmap"]) {
+                if_any(std::fs::remove_file(part(objects, pack, extension)))?;
+            }
+        }
+        self.loose.iter().try_for_each(|id| if_any(std::fs::remove_file(salvage::loose_path(objects, *id))))
+    }
+}
+
+fn is_crowded(objects: &Path) -> bool {
+    let packs = salvage::entries(&objects.join("pack"));
+    let packs = packs.iter().filter(|path| path.extension().is_some_and(|extension| extension == "pack")).count();
+    // Ids are spread evenly.
+    packs > MAX_PACKS || salvage::entries(&objects.join("17")).len() > MAX_LOOSE / 256
+}
+
+/// What libgit2 is given: it keeps in memory what it packs.
+fn small_packs(objects: &Path) -> Stock {
+    let size = |pack: &str| std::fs::metadata(part(objects, pack, "pack")).map_or(u64::MAX, |metadata| metadata.len());
+    let mut packs: Vec<(u64, String)> = Stock::of(objects).packs.into_iter().map(|pack| (size(&pack), pack)).collect();
+    packs.sort();
+    let mut total = 0_u64;
+    let small = packs.into_iter().take_while(|(size, _)| {
+        total = total.saturating_add(*size);
+        total <= MAX_COMBINED
+    });
+    Stock { packs: small.map(|(_, pack)| pack).collect(), loose: BTreeSet::new() }
+}
+
+/// Puts packs together, without git.
+fn combine(shadow: &Path, stock: &Stock, git: &GitEnvironment) -> Result<(), git2::Error> {
+    let repository = local::open_bare(shadow, git)?;
+    let mut ids = Vec::new();
+    repository.odb()?.foreach(|id| {
+        ids.push(*id);
+        true
+    })?;
+    let mut pack = repository.packbuilder()?;
+    pack.set_threads(1);
+    ids.iter().try_for_each(|id| pack.insert_object(*id, None))?;
+    let objects = shadow.join("objects");
+    pack.write(&objects.join("pack"), salvage::READ_ONLY)?;
+    if Stock::of(&objects).packs == stock.packs {
+        // The only one there was.
+        return Ok(());
+    }
+    stock.remove(&objects).map_err(|error| git2::Error::from_str(&error.to_string()))
+}
+
+/// Adds packs to a mirror, whole.
+fn add(packs: &BTreeSet<String>, from: &Path, to: &Path) -> io::Result<()> {
+    for pack in packs {
+        for extension in PARTS {
+            let file = part(from, pack, extension);
+            if_any(File::open(&file).and_then(|file| file.sync_all()))?;
+            match std::fs::hard_link(&file, part(to, pack, extension)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                linked => if_any(linked)?,
+            }
+        }
+    }
+    File::open(to.join("pack"))?.sync_all()
+}
+
+fn part(objects: &Path, pack: &str, extension: &str) -> PathBuf {
+    objects.join("pack").join(format!("{pack}.{extension}"))
+}
+
+/// That there is no such file is no error.
+fn if_any(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alternates::lend;
+    use crate::mirror::remove_stale_locks;
+    use crate::network::Upstream;
+    use crate::repository::Repository as Place;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+    use std::sync::Arc;
+
+    /// Rounds of the test that kills.
+    const ROUNDS: u64 = 40;
+    /// Names the directory to the process that is killed.
+    const VICTIM: &str = "RENSEI_TEST_PACKER";
+
+    /// A remote whose history is written anew all the time, its mirror, and a checkout that borrows all that ever was there.
+    struct Fixture {
+        dir: PathBuf,
+        mirror: Arc<Mirror>,
+        upstream: Upstream,
+    }
+
+    impl Fixture {
+        fn new(dir: &Path, program: &str) -> Self {
+            let config = dir.join("gitconfig");
+            // Every fetch makes a pack, as large ones do.
+            std::fs::write(&config, "[fetch]\n\tunpackLimit = 1\n").unwrap();
+            let variables = [("PATH", std::env::var_os("PATH").unwrap()), ("GIT_CONFIG_GLOBAL", config.into())];
+            let env = variables.into_iter().map(|(name, value)| (name.into(), value)).collect();
+            let git = GitEnvironment { program: program.into(), ..GitEnvironment::new(env) };
+            let mirror = Arc::new(Mirror::new(dir.join("repos/r-1"), git));
+            Repository::init_bare(dir.join("remote")).unwrap();
+            Repository::init_bare(dir.join("checkout")).unwrap();
+            lend(&dir.join("repos/r-1"), &dir.join("checkout")).unwrap();
+            let repository = Place::parse(dir.join("remote").to_str().unwrap()).unwrap();
+            Self { dir: dir.to_owned(), mirror, upstream: Upstream { repository, hints: GitHints::default() } }
+        }
+
+        /// Lets the remote forget what was there, and the checkout remember it.
+        async fn rewrite(&self, number: u64) {
+            // Of somebody who was killed.
+            ["remote", "checkout"].into_iter().for_each(|name| remove_stale_locks(&self.dir.join(name)));
+            {
+                let remote = Repository::open_bare(self.dir.join("remote")).unwrap();
+                let who = git2::Signature::now("t", "t@example.invalid").unwrap();
+                let mut tree = remote.treebuilder(None).unwrap();
+                tree.insert("file", remote.blob(&number.to_le_bytes()).unwrap(), 0o100_644).unwrap();
+                let tree = remote.find_tree(tree.write().unwrap()).unwrap();
+                let commit = remote.commit(None, &who, &who, &format!("{number}"), &tree, &[]).unwrap();
+                remote.reference("refs/heads/main", commit, true, "").unwrap();
+            }
+            let (start, _) = self.mirror.locate(&self.upstream, "main").await.unwrap();
+            let crate::mirror::Start::Commit { id, .. } = start else { panic!("no commit") };
+            let checkout = Repository::open_bare(self.dir.join("checkout")).unwrap();
+            checkout.reference(&format!("refs/kept/{id}"), id, true, "").unwrap();
+        }
+
+        /// Asks git, which knows no mercy.
+        fn assert_whole(&self, what: &str) {
+            let mut fsck = Command::new("git");
+            fsck.arg("-C").arg(self.dir.join("checkout")).args(["fsck", "--full", "--strict", "--no-dangling"]);
+            let said = fsck.output().unwrap();
+            assert!(said.status.success(), "{what}: {}", String::from_utf8_lossy(&said.stderr));
+        }
+
+        fn packs(&self) -> usize {
+            Stock::of(&self.mirror.objects()).packs.len()
+        }
+    }
+
+    async fn pack_again(program: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = Fixture::new(dir.path(), program);
+        let now = Instant::now();
+        for number in 0..=MAX_PACKS as u64 {
+            assert!(!fixture.mirror.needs_upkeep(now), "{number}");
+            fixture.rewrite(number).await;
+        }
+        assert!(fixture.mirror.needs_upkeep(now));
+        // Who has the mirror open finds everything where it was.
+        let reader = Repository::open_bare(fixture.mirror.dir()).unwrap();
+        let mut ids = Vec::new();
+        let known = |id: &Oid| {
+            ids.push(*id);
+            true
+        };
+        reader.odb().unwrap().foreach(known).unwrap();
+        fixture.mirror.keep_up(now).await.unwrap();
+        let crowded = fixture.packs();
+        assert!(crowded > MAX_PACKS + 1);
+        assert!(ids.iter().all(|id| reader.find_object(*id, None).is_ok()));
+        let later = now + STAYS;
+        assert!(!fixture.mirror.needs_upkeep(later - Duration::from_secs(1)) && fixture.mirror.needs_upkeep(later));
+        fixture.rewrite(1000).await;
+        fixture.mirror.keep_up(later).await.unwrap();
+        assert!(fixture.packs() < 4, "{} of {crowded}", fixture.packs());
+        assert!(!fixture.mirror.needs_upkeep(later));
+        fixture.assert_whole(program);
+        assert!(ids.len() > 3 * MAX_PACKS && ids.iter().all(|id| reader.find_object(*id, None).is_ok()));
+        let left = salvage::entries(&dir.path().join("repos"));
+        assert_eq!(left.len(), 2, "{left:?}");
+    }
+
+    #[tokio::test]
+    async fn a_mirror_stays_small_and_whatever_checkouts_borrow_stays_in_it() {
+        pack_again("git").await;
+        pack_again("no-git-on-this-machine").await;
+    }
+
+    #[tokio::test]
+    async fn objects_in_files_of_their_own_are_packed_although_nothing_leads_to_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = Fixture::new(dir.path(), "git");
+        fixture.rewrite(0).await;
+        // As many as there would be in this directory.
+        let is_there = |content: &usize| {
+            let id = Oid::hash_object(git2::ObjectType::Blob, &content.to_le_bytes()).unwrap();
+            id.as_bytes()[0] == 0x17
+        };
+        let contents: Vec<usize> = (0..).filter(is_there).take(MAX_LOOSE / 256 + 1).collect();
+        let ids: Vec<Oid> = {
+            let mirror = Repository::open_bare(fixture.mirror.dir()).unwrap();
+            contents.iter().map(|content| mirror.blob(&content.to_le_bytes()).unwrap()).collect()
+        };
+        let now = Instant::now();
+        assert!(fixture.mirror.needs_upkeep(now));
+        fixture.mirror.keep_up(now).await.unwrap();
+        fixture.mirror.keep_up(now + STAYS).await.unwrap();
+        assert_eq!(salvage::loose(&fixture.mirror.objects()).len(), 0);
+        let mirror = Repository::open_bare(fixture.mirror.dir()).unwrap();
+        assert!(ids.iter().all(|id| mirror.find_blob(*id).is_ok()));
+        fixture.assert_whole("loose");
+    }
+
+    /// What the killed process does, over and over.
+    #[tokio::test]
+    async fn victim() {
+        let Some(dir) = std::env::var_os(VICTIM).map(PathBuf::from) else { return };
+        let fixture = Fixture::new(&dir, "git");
+        println!("ready");
+        for number in 0.. {
+            fixture.rewrite(u64::from(std::process::id()) << 32 | number).await;
+            let now = Instant::now();
+            fixture.mirror.repack(now).await.unwrap();
+            fixture.mirror.keep_up(now).await.unwrap();
+        }
+    }
+
+    fn spawn(dir: &Path) -> Child {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "mirror::repack::tests::victim", "--nocapture"]).env(VICTIM, dir);
+        let mut child = child.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line.ends_with("ready")), "the victim did not start");
+        child
+    }
+
+    #[tokio::test]
+    async fn whoever_is_killed_while_a_mirror_is_packed_nothing_is_lost_and_nothing_leaks() {
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = Fixture::new(dir.path(), "git");
+        fixture.rewrite(0).await;
+        for round in 0..ROUNDS {
+            let mut child = spawn(dir.path());
+            // Any moment will do: what is tested is that it does not matter which.
+            tokio::time::sleep(Duration::from_micros(round * 7919 % 90_000)).await;
+            child.kill().unwrap();
+            child.wait().unwrap();
+            scratch::sweep(&dir.path().join("repos"));
+            fixture.rewrite(round).await;
+            fixture.assert_whole(&format!("round {round}"));
+            let packs = salvage::entries(&fixture.mirror.objects().join("pack"));
+            let half =
+                packs.iter().find(|path| !path.with_extension("idx").exists() || !path.with_extension("pack").exists());
+            assert_eq!(half, None, "round {round}");
+        }
+        // Git that outlived its host has nowhere to write to.
+        let swept = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(2));
+            while salvage::entries(&dir.path().join("repos")).len() > 2 {
+                tick.tick().await;
+                scratch::sweep(&dir.path().join("repos"));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), swept).await.unwrap();
+    }
+}
