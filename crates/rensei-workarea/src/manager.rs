@@ -9,6 +9,7 @@ mod chore;
 mod mirrors;
 mod obtain;
 mod request;
+mod room;
 
 pub use request::{AcquireRequest, CloneStrategy, ReleaseMode};
 
@@ -20,7 +21,7 @@ use crate::marker::Marker;
 use crate::mirror::{Mirror, Start};
 use crate::names;
 use crate::network::Upstream;
-use crate::pool::{self, Found, Key, Pool, PoolSettings, Pressure};
+use crate::pool::{self, Found, Key, Pool, PoolSettings};
 use crate::repository::{Repository, without_credentials};
 use ahead::Ahead;
 use build::{Plan, Tools};
@@ -37,6 +38,8 @@ use std::time::Instant;
 
 /// Most threads that write one checkout.
 const MAX_THREADS: usize = 8;
+/// Where there are repositories that borrow from mirrors: one in each directory of these, or in `tree` there.
+const BORROWERS: [&str; 4] = ["worktrees", "retained", "workareas", "workareas-restored"];
 
 /// Makes, hands on and removes checkouts. Copies share everything.
 #[derive(Debug, Clone)]
@@ -50,6 +53,8 @@ struct Inner {
     repos: PathBuf,
     worktrees: PathBuf,
     pool_dir: PathBuf,
+    /// Directories with checkouts, and with what became of them.
+    borrowers: [PathBuf; 4],
     pool: Pool,
     settings: Mutex<PoolSettings>,
     /// Wakes who keeps the pool tidy.
@@ -72,11 +77,24 @@ impl WorkareaManager {
     /// With nobody who keeps the pool tidy yet; what there is to do for them.
     fn unattended(state_root: &Path, git: GitEnvironment) -> (Self, Found, Receiver<()>) {
         let [repos, worktrees, pool_dir] = ["repos", "worktrees", "pool"].map(|name| state_root.join(name));
+        let borrowers = BORROWERS.map(|name| state_root.join(name));
         let (pool, found) = pool::open(&pool_dir, &worktrees);
         let (settings, ahead, chores, mirrors) = Default::default();
         let (tidy, asked) = mpsc::sync_channel(1);
         let manager = Self {
-            inner: Arc::new(Inner { git, repos, worktrees, pool_dir, pool, settings, tidy, ahead, chores, mirrors }),
+            inner: Arc::new(Inner {
+                git,
+                repos,
+                worktrees,
+                pool_dir,
+                borrowers,
+                pool,
+                settings,
+                tidy,
+                ahead,
+                chores,
+                mirrors,
+            }),
         };
         (manager, found, asked)
     }
@@ -213,27 +231,6 @@ impl WorkareaManager {
         }
     }
 
-    /// Refuses when the disk is nearly full and nothing idle can make room.
-    async fn guard_disk(&self) -> Result<(), WorkareaError> {
-        let (inner, settings) = (Arc::clone(&self.inner), self.settings());
-        blocking(move || {
-            loop {
-                let full = match pool::pressure(&inner.worktrees) {
-                    Ok(full) => full,
-                    Err(error) => return Err(WorkareaError::io("look at the disk of", &inner.worktrees, error)),
-                };
-                if !full.reaches(settings.refuse_percent) {
-                    warn_of(full, &settings);
-                    return Ok(());
-                }
-                if !inner.pool.drop_oldest() {
-                    return Err(WorkareaError::nearly_full(&inner.worktrees, full.bytes, full.inodes));
-                }
-            }
-        })
-        .await
-    }
-
     async fn existing(&self, path: &Path, request: &AcquireRequest) -> Result<Option<Marker>, WorkareaError> {
         let (checkout, asked) = (path.to_owned(), (without_credentials(&request.repository), request.attempt));
         blocking(move || {
@@ -250,23 +247,18 @@ impl WorkareaManager {
         .await
     }
 
-    /// Makes the checkout; when the mirror turns out to be damaged, once more from a new one.
+    /// Makes the checkout; when the mirror turns out to be damaged, or has been replaced or deleted meanwhile, once more from
+    /// a new one.
     async fn obtain(&self, mirror: &Mirror, upstream: &Upstream, obtain: Obtain) -> Result<Marker, WorkareaError> {
         let (again, seen) = (obtain.clone(), mirror.generation());
         match blocking(move || obtain.run()).await {
-            Err(build::Failure { error, damaged: true }) => {
-                tracing::warn!(mirror = %mirror.dir().display(), %error, "a mirror is damaged");
+            Err(build::Failure { error, damaged }) if damaged || mirror.generation() != seen => {
+                tracing::warn!(mirror = %mirror.dir().display(), %error, "a mirror is damaged or gone");
                 mirror.rebuild(upstream, seen).await?;
                 blocking(move || again.run()).await.map_err(|failure| failure.error)
             }
             result => result.map_err(|failure| failure.error),
         }
-    }
-}
-
-fn warn_of(full: Pressure, settings: &PoolSettings) {
-    if full.reaches(settings.warn_percent) {
-        tracing::warn!(event = "disk-pressure", bytes = full.bytes, inodes = full.inodes, "the disk is filling up");
     }
 }
 

@@ -7,7 +7,7 @@ mod repack;
 mod resolve;
 mod salvage;
 
-pub(crate) use lock::{MirrorLock, remove_stale_locks};
+pub(crate) use lock::{MirrorLock, last_use, remove_if_unused, remove_stale_locks};
 pub(crate) use resolve::{Start, is_full_id};
 
 use crate::blocking::blocking;
@@ -58,6 +58,7 @@ impl Mirror {
         upstream: &Upstream,
         wanted: &str,
     ) -> Result<(Start, bool), WorkareaError> {
+        lock::note_use(&self.dir);
         // A commit never changes: having it is enough.
         if is_full_id(wanted)
             && let Ok(Some(start)) = self.resolve(wanted, None).await

@@ -196,6 +196,13 @@ impl Pool {
         self.entries().values().filter(spare).count()
     }
 
+    /// Names of the mirrors of entries that are not idle.
+    pub(crate) fn mirrors_in_use(&self) -> impl Iterator<Item = String> + use<> {
+        let entries = self.entries();
+        let busy = entries.values().filter(|entry| !matches!(entry.state, State::Ready | State::Invalid));
+        busy.map(|entry| entry.record.key.mirror.clone()).collect::<Vec<_>>().into_iter()
+    }
+
     /// Snapshot for people.
     pub(crate) fn stats(&self) -> WorkareaPoolStats {
         let entries = self.entries();

@@ -16,6 +16,8 @@ mod fixture;
 mod http;
 #[path = "workareas/kill.rs"]
 mod kill;
+#[path = "workareas/mirrors.rs"]
+mod mirrors;
 #[path = "workareas/pool.rs"]
 mod pool;
 #[path = "workareas/push.rs"]

@@ -7,7 +7,7 @@ use crate::files::Present;
 use crate::mirror::Start;
 use crate::names;
 use crate::network::Upstream;
-use crate::pool::{self, Contents, Key, replace};
+use crate::pool::{Contents, Key, replace};
 use crate::repository::Repository;
 use crate::{AcquireRequest, WorkareaError};
 use std::sync::{MutexGuard, PoisonError};
@@ -117,12 +117,6 @@ impl WorkareaManager {
             tracing::info!(event = "workarea-prewarmed", repository, id, "workarea made ahead");
         }
         Ok(())
-    }
-
-    pub(super) fn disk_is_filling(&self) -> Result<bool, WorkareaError> {
-        let dir = &self.inner.pool_dir;
-        let full = pool::pressure(dir).map_err(|error| WorkareaError::io("look at the disk of", dir, error))?;
-        Ok(full.reaches(self.settings().warn_percent))
     }
 
     fn ahead(&self) -> MutexGuard<'_, Ahead> {

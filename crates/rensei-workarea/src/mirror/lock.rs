@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// Pause between two attempts while another process has the lock.
@@ -27,7 +27,7 @@ pub(crate) struct MirrorLock {
 impl MirrorLock {
     /// Waits for the lock of the mirror at `mirror`, at most `limit` long, and cleans up after a dead holder.
     pub(crate) async fn acquire(mirror: &Path, limit: Duration) -> Result<Self, WorkareaError> {
-        let path = mirror.with_added_extension("lock");
+        let path = lock_file(mirror);
         let file = open(&path).map_err(|error| WorkareaError::io("open", &path, error))?;
         let deadline = Instant::now() + limit;
         loop {
@@ -46,6 +46,13 @@ impl MirrorLock {
             lock.clear();
         }
         Ok(lock)
+    }
+
+    /// The lock of a mirror that nobody changes and that no dead holder left unfinished; none otherwise.
+    fn of_idle(mirror: &Path) -> Option<Self> {
+        let lock = Self { file: open(&lock_file(mirror)).ok()? };
+        lock.file.try_lock().ok()?;
+        (lock.file.metadata().ok()?.len() == 0).then_some(lock)
     }
 
     /// Notes that this git changes the mirror.
@@ -91,6 +98,32 @@ impl MirrorLock {
         }
         true
     }
+}
+
+/// Notes that a mirror is used now.
+pub(super) fn note_use(mirror: &Path) {
+    let noted = open(&lock_file(mirror)).and_then(|file| file.set_modified(SystemTime::now()));
+    if let Err(error) = noted {
+        tracing::warn!(mirror = %mirror.display(), %error, "it is not noted that a mirror is used");
+    }
+}
+
+/// When a mirror was last used or changed.
+pub(crate) fn last_use(mirror: &Path) -> io::Result<SystemTime> {
+    std::fs::metadata(lock_file(mirror))?.modified()
+}
+
+/// Deletes a mirror that nobody has used since, nor changes now; whether it did.
+pub(crate) fn remove_if_unused(mirror: &Path, since: SystemTime) -> io::Result<bool> {
+    let Some(_lock) = MirrorLock::of_idle(mirror) else { return Ok(false) };
+    if last_use(mirror)? > since {
+        return Ok(false);
+    }
+    scratch::remove(mirror).map(|()| true)
+}
+
+fn lock_file(mirror: &Path) -> PathBuf {
+    mirror.with_added_extension("lock")
 }
 
 fn open(path: &Path) -> io::Result<File> {
