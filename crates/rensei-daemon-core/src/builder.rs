@@ -35,6 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Dispatch lane that this daemon serves.
@@ -233,6 +234,7 @@ impl DaemonBuilder {
             jwt_path: self.jwt_path.clone().unwrap_or_else(|| state.root().join("daemon.jwt")),
             clock: Arc::clone(&self.clock),
             client: self.client.clone(),
+            changes: watch::Sender::new(()),
             off: self.stub_forced(),
         })
     }

@@ -88,24 +88,14 @@ impl DaemonHandle {
         self.host.orgs.main().registration()
     }
 
-    /// Waits until `differs` holds for how registration stands; for ever on a host without a control plane.
-    pub async fn registration_changed(&self, differs: impl Fn(&Registration) -> bool) {
-        let mut orgs = self.host.orgs.changes();
-        loop {
-            let main = self.host.orgs.main();
-            let mut changes = main.link().map(|link| link.changes.subscribe());
-            if differs(&main.registration()) {
-                return;
-            }
-            let changed = async {
-                match &mut changes {
-                    Some(changes) => drop(changes.changed().await),
-                    None => std::future::pending().await,
-                }
-            };
+    /// Waits until `differs` holds for the organisations, as [`DaemonHandle::organizations`] shows them. It is asked when
+    /// one comes or goes, or it stands otherwise with its registration.
+    pub async fn registrations_changed(&self, differs: impl Fn(&[Organization]) -> bool) {
+        let (mut orgs, mut links) = (self.host.orgs.changes(), self.host.orgs.registration_changes());
+        while !differs(&self.organizations()) {
             // Both only wait.
             tokio::select! {
-                () = changed => {}
+                _sender_is_ours = links.changed() => {}
                 _sender_is_ours = orgs.changed() => {}
             }
         }

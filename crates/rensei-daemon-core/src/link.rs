@@ -79,8 +79,8 @@ pub(crate) struct Link<S = PlatformClient> {
     /// Serialises recovery.
     recovery: Arc<tokio::sync::Mutex<Asked>>,
     health: Mutex<Health>,
-    /// Wakes whoever watches how the registration stands.
-    pub(crate) changes: watch::Sender<()>,
+    /// Wakes whoever watches how registrations stand.
+    changes: watch::Sender<()>,
 }
 
 /// What a link is made of.
@@ -92,6 +92,7 @@ pub(crate) struct LinkParts<S = PlatformClient> {
     pub(crate) profile: Profile,
     pub(crate) cache: CredentialCache,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) changes: watch::Sender<()>,
 }
 
 impl<S: IdentityService + Send + Sync + 'static> Link<S> {
@@ -107,7 +108,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
             cache: parts.cache,
             recovery: Arc::default(),
             health: Mutex::default(),
-            changes: watch::Sender::new(()),
+            changes: parts.changes,
         }
     }
 
@@ -373,6 +374,7 @@ mod tests {
             url,
             registration_token: Secret::from("rsp_live_x"),
             profile: Profile::default(),
+            changes: watch::Sender::new(()),
         });
         link.connect().await;
         let bench = Bench { link: Arc::new(link), script, dir };
@@ -389,6 +391,7 @@ mod tests {
                 url: self.link.url.clone(),
                 registration_token: Secret::from("rsp_live_x"),
                 profile: Profile::default(),
+                changes: watch::Sender::new(()),
             });
             link.connect().await;
             link

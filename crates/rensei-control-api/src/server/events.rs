@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use rensei_daemon_core::{DaemonHandle, Events, Phase, SessionEvent, SessionEvents};
-use rensei_proto::control::{HostChange, HostEvent, Registration, UpdateResult};
+use rensei_proto::control::{HostChange, HostEvent, Organization, Registration, UpdateResult};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,11 +41,11 @@ async fn next(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
 /// Writes down what happens after this call, until dropped.
 pub(super) fn write_down(daemon: DaemonHandle, journal: Journal) -> impl Future<Output = ()> + Send {
     let (events, updates) = (daemon.events(), daemon.update_events());
-    let (phase, registration) = (daemon.phase(), daemon.registration());
+    let (phase, organizations) = (daemon.phase(), daemon.organizations());
     async move {
         let (daemon, journal) = (&daemon, &journal);
         let (sessions, updates) = (sessions(daemon, journal, events), self::updates(journal, updates));
-        let (states, registrations) = (states(daemon, journal, phase), registrations(daemon, journal, registration));
+        let (states, registrations) = (states(daemon, journal, phase), registrations(daemon, journal, organizations));
         tokio::join!(sessions, updates, states, registrations);
     }
 }
@@ -102,12 +102,25 @@ async fn states(daemon: &DaemonHandle, journal: &Journal, mut phase: Phase) {
     }
 }
 
-async fn registrations(daemon: &DaemonHandle, journal: &Journal, mut known: Registration) {
+async fn registrations(daemon: &DaemonHandle, journal: &Journal, mut known: Vec<Organization>) {
     loop {
-        daemon.registration_changed(|registration| differs(&known, registration)).await;
-        known = daemon.registration();
-        journal.publish(HostChange::RegistrationChanged { registration: Box::new(known.clone()) });
+        daemon.registrations_changed(|now| now.len() != known.len() || news(&known, now).next().is_some()).await;
+        let now = daemon.organizations();
+        for Organization { name, registration, .. } in news(&known, &now).cloned() {
+            let organization = Some(name).filter(|name| !name.is_empty());
+            journal.publish(HostChange::RegistrationChanged { organization, registration: Box::new(registration) });
+        }
+        known = now;
     }
+}
+
+/// Those with whose registration it stands otherwise than before. One that has moved may be there twice for a while, with
+/// the control plane that it has left.
+fn news<'a>(known: &'a [Organization], now: &'a [Organization]) -> impl Iterator<Item = &'a Organization> {
+    let before = |org: &Organization| {
+        known.iter().find(|old| (&old.file, &old.registration.url) == (&org.file, &org.registration.url))
+    };
+    now.iter().filter(move |org| before(org).is_none_or(|old| differs(&old.registration, &org.registration)))
 }
 
 /// Whether there is news: that a heartbeat went through as before is none.

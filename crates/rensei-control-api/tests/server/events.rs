@@ -2,7 +2,8 @@
 
 use super::fixture::{PATIENCE, Server};
 use rensei_control_api::EventStream;
-use rensei_proto::control::{HostChange, HostEvent, HostState};
+use rensei_proto::control::{HostChange, HostEvent, HostState, RegistrationState};
+use rensei_testkit::{Answer, Call, FakePlatform, REGISTRATION_TOKEN};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -63,4 +64,29 @@ async fn events_are_server_sent_events() {
     assert_eq!((event["id"].as_str(), line("event:").as_str()), (Some(line("id:").as_str()), "host.state"));
     let bad = server.call("GET /api/daemon/events", &["last-event-id: \u{fc}"], "").await;
     assert_eq!(bad.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_it_stands_with_each_organisation_is_streamed_under_its_name() {
+    let (main, partner) = (FakePlatform::start().await, FakePlatform::start().await);
+    let orchestrator = |url: &str| format!("orchestrator: {{url: \"{url}\", authToken: {REGISTRATION_TOKEN}}}\n");
+    let server = Server::with(&orchestrator(main.url()), |builder| builder).await;
+    let mut stream = server.client().events(None).await.unwrap();
+    std::fs::write(server.root().join("daemon-partner.yaml"), orchestrator(partner.url())).unwrap();
+    let mut stands = async |name: Option<&str>, wanted: RegistrationState| loop {
+        if let HostChange::RegistrationChanged { organization, registration } = next(&mut stream).await.change {
+            let url = if organization.is_some() { partner.url() } else { main.url() };
+            assert_eq!(registration.url, url);
+            if (organization.as_deref(), registration.state) == (name, wanted) {
+                return;
+            }
+        }
+    };
+    stands(Some("partner"), RegistrationState::Registered).await;
+    for (name, platform) in [(None, &main), (Some("partner"), &partner)] {
+        platform.always(Call::Heartbeat, Answer::json(500, ""));
+        stands(name, RegistrationState::Unreachable).await;
+        platform.heal();
+        stands(name, RegistrationState::Registered).await;
+    }
 }

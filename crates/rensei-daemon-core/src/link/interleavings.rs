@@ -179,6 +179,7 @@ fn linked(world: &Arc<World>) -> Arc<Link<Arc<World>>> {
         url: "http://h".to_owned(),
         registration_token: Secret::from("rsp_live_x"),
         profile: Profile::default(),
+        changes: watch::Sender::new(()),
     }))
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Connector {
     pub(crate) jwt_path: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) client: ClientOptions,
+    /// Wakes whoever watches how registrations stand.
+    pub(crate) changes: watch::Sender<()>,
     /// Registration is switched off by the environment.
     pub(crate) off: bool,
 }
@@ -104,6 +106,7 @@ impl Connector {
             cache: CredentialCache::new(self.cache_path(name), url),
             clock: Arc::clone(&self.clock),
             registration_token: token,
+            changes: self.changes.clone(),
             profile: Profile {
                 machine: self.machine.clone(),
                 capabilities: self.capabilities.clone(),

@@ -74,6 +74,11 @@ impl Orgs {
         self.list.subscribe()
     }
 
+    /// Wakes when it stands otherwise with the registration of one.
+    pub(crate) fn registration_changes(&self) -> watch::Receiver<()> {
+        self.connector.changes.subscribe()
+    }
+
     /// What nobody but the host may have.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         self.all().iter().filter_map(|org| org.link().map(|link| link.registration_token())).collect()
@@ -241,6 +246,7 @@ mod tests {
             jwt_path: dir.join("daemon.jwt"),
             client: rensei_platform_client::ClientOptions::default(),
             off: false,
+            changes: watch::Sender::new(()),
             clock: Arc::new(crate::clock::SystemClock),
         }
     }

@@ -29,9 +29,12 @@ pub enum HostChange {
         /// State now.
         status: HostState,
     },
-    /// How the control plane sees this host changed.
+    /// How a control plane sees this host changed.
     #[serde(rename = "registration.changed")]
     RegistrationChanged {
+        /// Organisation whose control plane it is; absent for that of `daemon.yaml`. *Extension.*
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        organization: Option<String>,
         /// How it stands now.
         registration: Box<Registration>,
     },

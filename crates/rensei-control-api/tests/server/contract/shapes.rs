@@ -341,7 +341,7 @@ pub(super) fn event(name: &str) -> Value {
     let event = json!({"id": "word", "at": "instant", "type": format!("={name}")});
     let what = match name {
         "host.state" => json!({"status": "=ready|draining|paused|stopped|updating"}),
-        "registration.changed" => json!({"registration": registration()}),
+        "registration.changed" => json!({"organization?": "word", "registration": registration()}),
         "host.update" => json!({"update": update()}),
         "session.started" | "session.ended" => json!({"session": record()}),
         "workarea.acquired" => json!({"workarea": acquired()}),
