@@ -79,6 +79,14 @@ impl Org {
         }
     }
 
+    /// The worker that the host plays where it is not to register; none elsewhere.
+    pub(crate) fn stub(&self) -> Option<&str> {
+        match &self.connection {
+            Connection::None(stands) if !stands.worker_id.is_empty() => Some(&stands.worker_id),
+            Connection::None(_) | Connection::Link(_) => None,
+        }
+    }
+
     /// How registration stands.
     pub(crate) fn registration(&self) -> Registration {
         match &self.connection {

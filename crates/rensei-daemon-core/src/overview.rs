@@ -109,7 +109,7 @@ impl DaemonHandle {
         RegistrationStats {
             status: registration_status(phase, &beat.status, connected),
             last_heartbeat_at: beat.sent_at,
-            heartbeat_running: connected,
+            heartbeat_running: is_beating(org),
             poll_running: connected && phase.accepts() && !org.is_leaving(),
         }
     }
@@ -134,7 +134,7 @@ impl DaemonHandle {
             worker_id: registration.worker_id.clone(),
             project_count: host.orgs.main().allowlist.projects().len(),
             orchestrator_url: registration.url.clone(),
-            heartbeat: is_connected(&host.orgs.main()),
+            heartbeat: is_beating(&host.orgs.main()),
             timestamp: now(),
             registration: Some(registration),
             restart_needed: host.serving.stale(),
@@ -168,6 +168,11 @@ impl DaemonHandle {
 /// Whether its control plane has given the host an identity, so that its lanes run.
 fn is_connected(org: &Org) -> bool {
     matches!(org.registration().state, RegistrationState::Registered | RegistrationState::Unreachable)
+}
+
+/// Whether it has heartbeats, be they heard by somebody or not.
+fn is_beating(org: &Org) -> bool {
+    is_connected(org) || org.stub().is_some()
 }
 
 fn allowed_projects(org: &Org) -> Vec<String> {

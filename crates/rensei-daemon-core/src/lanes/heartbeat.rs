@@ -53,23 +53,26 @@ impl HeartbeatLane {
         let mut delays = backoff();
         loop {
             let current = self.link.cell.available().await;
+            // What changes while the beat is under way is not in it.
+            let phase = self.host.lifecycle.phase();
             self.refresh_in_time(&current).await;
             if let Some(twin) = self.host.orgs.twin_of(&self.org) {
                 self.keep_quiet(&twin);
-                self.rest(current.heartbeat_interval).await;
+                rest(&self.host, &self.org, phase, current.heartbeat_interval).await;
                 continue;
             }
             match self.beat().await {
                 Ok(()) => {
                     delays = backoff();
-                    self.rest(current.heartbeat_interval.min(self.until_refresh())).await;
+                    let pause = current.heartbeat_interval.min(self.until_refresh());
+                    rest(&self.host, &self.org, phase, pause).await;
                 }
                 Err(error) => {
                     self.link.note_failure(&error);
                     tracing::warn!(error = error_chain(&error), "heartbeat failed");
                     // Our own patience must not cost leases; what the control plane asks for is its own choice.
                     let own = delays.next().unwrap_or(MAX_DELAY).min(current.heartbeat_interval);
-                    self.recover(own, patience(&error)).await;
+                    self.recover(phase, own, patience(&error)).await;
                 }
             }
         }
@@ -104,28 +107,15 @@ impl HeartbeatLane {
         self.pulse.send_if_modified(|pulse| !std::mem::replace(&mut pulse.suspended, true));
     }
 
-    /// Sleeps, but wakes when the host's state changes, so that a drain or a slot that is free again is known at once.
-    async fn rest(&self, pause: Duration) {
-        let phase = self.host.lifecycle.phase();
-        // The arms only wait, and whichever ends, a beat follows that tells of all.
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _changed = self.host.lifecycle.changed_from(phase) => {}
-            () = self.org.beat.notified() => {}
-            () = self.org.occupancy_changed() => {}
-        }
-    }
-
     /// Waits after a failure. Sessions that come and go are no reason to try earlier, and none is one where the control
     /// plane has said when to come again.
-    async fn recover(&self, own: Duration, asked: Option<Duration>) {
+    async fn recover(&self, told: Phase, own: Duration, asked: Option<Duration>) {
         if let Some(asked) = asked {
             return tokio::time::sleep(asked).await;
         }
-        let phase = self.host.lifecycle.phase();
         tokio::select! {
             () = tokio::time::sleep(own) => {}
-            _changed = self.host.lifecycle.changed_from(phase) => {}
+            _changed = self.host.lifecycle.changed_from(told) => {}
             () = self.org.beat.notified() => {}
         }
     }
@@ -133,7 +123,9 @@ impl HeartbeatLane {
     async fn beat(&mut self) -> Result<(), ClientError> {
         let current = self.link.cell.available().await;
         let identity = current.generation;
-        let request = self.compose(identity);
+        // A registration tells the list of the start, which may be an old one, also under the same worker id.
+        let is_news = |digest: &str| self.transmitted.0 != identity || self.transmitted.1 != digest;
+        let request = compose(&self.host, &self.org, is_news, !self.pulse.borrow().resumed);
         self.org.last_beat.note(&self.host, &current.worker_id, &request);
         let link = Arc::clone(&self.link);
         let answer = link
@@ -144,37 +136,6 @@ impl HeartbeatLane {
             .await?;
         self.confirmed(identity, &request, &answer).await;
         Ok(())
-    }
-
-    fn compose(&self, identity: u64) -> HeartbeatRequest {
-        let entries = self.org.allowlist.entries();
-        let digest = allowlist::digest(&entries);
-        let held = self.host.sessions.held(&self.org);
-        let phase = self.host.lifecycle.phase();
-        let max = self.host.serving.max_sessions();
-        let busy = held.active >= max;
-        let (applied_mutations, mutation_failures) = self.org.acks.outcomes();
-        HeartbeatRequest {
-            active_count: Some(i64::try_from(held.active).unwrap_or(i64::MAX)),
-            active_sessions: None,
-            max_sessions: u32::try_from(max).unwrap_or(u32::MAX),
-            status: Some(match phase {
-                _ if self.org.is_leaving() => HostActivity::Draining,
-                Phase::Draining { .. }
-                | Phase::Updating { stage: UpdateStage::Draining { .. } | UpdateStage::Installing, .. }
-                | Phase::Stopping { .. }
-                | Phase::Stopped => HostActivity::Draining,
-                _ if busy && phase.accepts() => HostActivity::Busy,
-                Phase::Starting | Phase::Running | Phase::Paused | Phase::Updating { .. } => HostActivity::Idle,
-            }),
-            // A registration tells the list of the start, which may be an old one, also under the same worker id.
-            allowlist: (self.transmitted.0 != identity || self.transmitted.1 != digest).then_some(entries),
-            allowlist_hash: digest,
-            applied_mutations,
-            mutation_failures,
-            sessions: Some(held.sessions),
-            resumed: !self.pulse.borrow().resumed,
-        }
     }
 
     async fn confirmed(&mut self, identity: u64, request: &HeartbeatRequest, answer: &HeartbeatResponse) {
@@ -197,6 +158,49 @@ impl HeartbeatLane {
         }
         let perform = |mutation: PendingMutation| async move { mutation::apply(host, org, &mutation).await };
         org.acks.answered(request, answer, perform).await;
+    }
+}
+
+/// What the host says of itself. The list of projects goes along when `is_news` says so of its digest.
+pub(super) fn compose(host: &Host, org: &Org, is_news: impl Fn(&str) -> bool, resumed: bool) -> HeartbeatRequest {
+    let entries = org.allowlist.entries();
+    let digest = allowlist::digest(&entries);
+    let held = host.sessions.held(org);
+    let phase = host.lifecycle.phase();
+    let max = host.serving.max_sessions();
+    let busy = held.active >= max;
+    let (applied_mutations, mutation_failures) = org.acks.outcomes();
+    HeartbeatRequest {
+        active_count: Some(i64::try_from(held.active).unwrap_or(i64::MAX)),
+        active_sessions: None,
+        max_sessions: u32::try_from(max).unwrap_or(u32::MAX),
+        status: Some(match phase {
+            _ if org.is_leaving() => HostActivity::Draining,
+            Phase::Draining { .. }
+            | Phase::Updating { stage: UpdateStage::Draining { .. } | UpdateStage::Installing, .. }
+            | Phase::Stopping { .. }
+            | Phase::Stopped => HostActivity::Draining,
+            _ if busy && phase.accepts() => HostActivity::Busy,
+            Phase::Starting | Phase::Running | Phase::Paused | Phase::Updating { .. } => HostActivity::Idle,
+        }),
+        allowlist: is_news(&digest).then_some(entries),
+        allowlist_hash: digest,
+        applied_mutations,
+        mutation_failures,
+        sessions: Some(held.sessions),
+        resumed,
+    }
+}
+
+/// Sleeps, but wakes when the host's state is not `told` any more, so that a drain or a slot that is free again is known at
+/// once.
+pub(super) async fn rest(host: &Host, org: &Org, told: Phase, pause: Duration) {
+    // The arms only wait, and whichever ends, a beat follows that tells of all.
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        _changed = host.lifecycle.changed_from(told) => {}
+        () = org.beat.notified() => {}
+        () = org.occupancy_changed() => {}
     }
 }
 

@@ -53,7 +53,7 @@ impl Connector {
                 let token = orchestrator.auth_token.clone().unwrap_or_default();
                 Connection::Link(Arc::new(self.link(name, &orchestrator.url, token, &allowlist)?))
             }
-            (named, problem) => Connection::None(self.without_link(named, problem)),
+            (named, problem) => Connection::None(self.without_link(config, named, problem)),
         };
         let url = config.orchestrator.as_ref().map_or("", |orchestrator| orchestrator.url.as_str());
         Ok(Self::org(name, file, url, (allowlist, connection)))
@@ -128,10 +128,15 @@ impl Connector {
         remote(config).filter(|_| self.obstacle(config).is_none())
     }
 
-    /// A host that is not to register serves its own machine, and nothing is wrong with its token.
-    fn without_link(&self, named: Option<&Orchestrator>, problem: Option<String>) -> Registration {
+    /// A host that is not to register serves its own machine, and nothing is wrong with its token. It plays a worker, so
+    /// that whoever looks at it sees what a control plane would.
+    fn without_link(&self, config: &Config, named: Option<&Orchestrator>, problem: Option<String>) -> Registration {
         let stands = unlinked(named, problem);
-        if self.off { Registration { state: RegistrationState::Local, ..stands } } else { stands }
+        if !self.off && !is_directory(config) {
+            return stands;
+        }
+        let worker_id = format!("worker-{}-stub", self.machine.hostname);
+        Registration { state: RegistrationState::Local, worker_id, ..stands }
     }
 
     /// Why nobody registers with the control plane that is configured.
@@ -155,7 +160,11 @@ impl Connector {
 
 /// A control plane that is not a directory.
 fn remote(config: &Config) -> Option<&Orchestrator> {
-    config.orchestrator.as_ref().filter(|orchestrator| !orchestrator.url.starts_with("file://"))
+    config.orchestrator.as_ref().filter(|_| !is_directory(config))
+}
+
+fn is_directory(config: &Config) -> bool {
+    config.orchestrator.as_ref().is_some_and(|orchestrator| orchestrator.url.starts_with("file://"))
 }
 
 /// One spelling for each control plane.

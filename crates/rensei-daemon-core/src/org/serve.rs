@@ -4,6 +4,7 @@ use super::Org;
 use crate::host::Host;
 use crate::lanes::heartbeat::{HeartbeatLane, Pulse};
 use crate::lanes::poll::PollLane;
+use crate::lanes::stub;
 use crate::link::Link;
 use crate::supervisor::keep_running;
 use std::sync::Arc;
@@ -20,10 +21,15 @@ pub(crate) async fn serve_all(host: Arc<Host>) {
         let among = |list: &[Arc<Org>], org: &Arc<Org>| list.iter().any(|other| Arc::ptr_eq(other, org));
         served.retain(|org| among(&present, org));
         for org in present {
-            if let Some(link) = org.link().filter(|_| !among(&served, &org)) {
-                lanes.spawn(serve(Arc::clone(&host), Arc::clone(&org), Arc::clone(link)));
-                served.push(org);
+            if among(&served, &org) {
+                continue;
             }
+            if let Some(link) = org.link() {
+                lanes.spawn(serve(Arc::clone(&host), Arc::clone(&org), Arc::clone(link)));
+            } else if org.stub().is_some() {
+                lanes.spawn(play(Arc::clone(&host), Arc::clone(&org)));
+            }
+            served.push(org);
         }
         // Both only wait; what has changed is seen above.
         tokio::select! {
@@ -58,6 +64,23 @@ async fn serve(host: Arc<Host>, org: Arc<Org>, link: Arc<Link>) {
     tokio::select! {
         _never = async { tokio::join!(poll, heartbeat) } => {}
         () = gone(&host, &org) => {}
+    }
+}
+
+/// Plays a worker until the organisation is replaced or gone.
+async fn play(host: Arc<Host>, org: Arc<Org>) {
+    let mut changes = host.orgs.changes();
+    let beats = {
+        let (host, org) = (Arc::clone(&host), Arc::clone(&org));
+        keep_running(host.incidents.clone(), "heartbeat", move || {
+            let (host, org) = (Arc::clone(&host), Arc::clone(&org));
+            async move { stub::beat(&host, &org, org.stub().unwrap_or_default()).await }
+        })
+    };
+    // The lane never ends by itself.
+    tokio::select! {
+        _never = beats => {}
+        _gone = changes.wait_for(|orgs| !orgs.iter().any(|other| Arc::ptr_eq(other, &org))) => {}
     }
 }
 

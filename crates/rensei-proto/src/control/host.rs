@@ -114,7 +114,7 @@ pub struct Registration {
     /// Control plane.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
-    /// Identity there.
+    /// Identity there. One that ends in `-stub` is known to nobody: the host is not to register.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub worker_id: String,
     /// Last failure, kept until a call succeeds.
@@ -136,7 +136,7 @@ pub struct Registration {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RegistrationState {
-    /// No control plane is configured: local sessions only.
+    /// No control plane is configured, or none is to be reached: local sessions only.
     Local,
     /// Being tried, again and again.
     Connecting,
