@@ -12,7 +12,7 @@ use crate::output::rows::Rows;
 use crate::output::table::{Value, table};
 use crate::output::{Output, Tone, text};
 use rensei_proto::control::{
-    KitInstallRequest, KitInstallSource, KitList, KitSignature, KitSource, KitStatus, KitTrust,
+    KitEnvelope, KitInstallRequest, KitInstallSource, KitList, KitSignature, KitSource, KitStatus, KitTrust,
 };
 use std::process::ExitCode;
 
@@ -105,10 +105,10 @@ async fn show(context: &Context, args: KitArgs) -> CommandResult<ExitCode> {
     let output = &context.output.plain(args.form.plain);
     let kit = client(context, &args.address)?.ask(async |api| api.kit(&args.id).await).await?;
     if args.form.json {
-        output.json(&kit)?;
-    } else {
-        output.line(sheet::sheet(output, &kit))?;
+        output.json(&KitEnvelope { kit })?;
+        return Ok(ExitCode::SUCCESS);
     }
+    output.line(sheet::sheet(output, &kit))?;
     for warning in &kit.summary.warnings {
         output.warn(text::clean(warning));
     }

@@ -8,7 +8,7 @@ use crate::error::CommandResult;
 use crate::output::rows::Rows;
 use crate::output::table::{Value, table};
 use crate::output::{Output, Tone, text};
-use rensei_proto::control::{Provider, ProviderStatus};
+use rensei_proto::control::{Provider, ProviderResponse, ProviderStatus};
 use std::process::ExitCode;
 
 /// Families in the order in which they are shown.
@@ -82,7 +82,7 @@ async fn show(context: &Context, args: ShowArgs) -> CommandResult<ExitCode> {
     let output = &context.output;
     let provider = client(context, &args.ask.address)?.ask(async |api| api.provider(&args.id).await).await?;
     if args.ask.json {
-        output.json(&provider)?
+        output.json(&ProviderResponse { provider })?
     } else {
         output.line(sheet(output, &provider))?
     }

@@ -5,6 +5,7 @@
 mod demo;
 mod help;
 mod host;
+mod json;
 mod kits;
 mod logs;
 mod platform;

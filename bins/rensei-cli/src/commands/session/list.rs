@@ -12,7 +12,6 @@ use crate::output::{Output, text};
 use rensei_platform_client::ListQuery;
 use rensei_proto::control::SessionView;
 use rensei_proto::operator::{Session, SessionList};
-use serde::Serialize;
 use std::process::ExitCode;
 
 /// Longest title in a table.
@@ -60,25 +59,19 @@ fn platform_table(output: &Output, list: &SessionList, now: i64) -> String {
 
 async fn from_host(context: &Context, args: &ListArgs, host: &HostClient) -> CommandResult {
     let mut views = host.ask(async |api| api.all_sessions().await).await?;
-    views.reverse();
     views.retain(|view| is_wanted(args, view));
-    views.truncate(args.limit);
+    views.drain(..views.len().saturating_sub(args.limit));
     if args.json {
-        return context.output.json(&HostSessions { sessions: &views, count: views.len() });
+        // As the daemon answers: oldest first.
+        return context.output.json(&views);
     }
+    views.reverse();
     if views.is_empty() {
         let where_else = "; for a control plane's sessions pass --url or set RENSEI_API_URL";
         context.output.note(format_args!("no sessions on this host ({}){where_else}", host.url()));
         return Ok(());
     }
     context.output.line(host_table(&context.output, &views, now_ms()))
-}
-
-/// Sessions of a host as one document, shaped like those of a control plane.
-#[derive(Debug, Serialize)]
-struct HostSessions<'a> {
-    sessions: &'a [SessionView],
-    count: usize,
 }
 
 fn is_wanted(args: &ListArgs, view: &SessionView) -> bool {
