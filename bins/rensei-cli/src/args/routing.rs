@@ -2,7 +2,6 @@
 
 use super::daemon::AddressArgs;
 use clap::{Args, Subcommand};
-use rensei_proto::SessionId;
 
 /// Commands about who ran what, and how well that went.
 #[derive(Debug, Subcommand)]
@@ -25,9 +24,9 @@ pub(crate) struct ShowArgs {
 /// Show why a session runs, or ran, where and with what it does.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The session.
+    /// The session; also as `routing show` shortens it.
     #[arg(value_name = "SESSION")]
-    pub(crate) session: SessionId,
+    pub(crate) session: String,
     #[command(flatten)]
     pub(crate) form: FormArgs,
     #[command(flatten)]

@@ -36,6 +36,10 @@ fn client(context: &Context, address: &AddressArgs) -> CommandResult<HostClient>
     Ok(HostClient::new(context, address)?.missing("kits of this host: `rensei kit list`"))
 }
 
+fn not_found(id: &str) -> String {
+    format!("kit not found: {id}")
+}
+
 async fn list(context: &Context, args: ListArgs) -> CommandResult<ExitCode> {
     let output = &context.output.plain(args.form.plain);
     let list = client(context, &args.address)?.ask(async |api| api.kits().await).await?;
@@ -62,18 +66,17 @@ fn page(output: &Output, list: &KitList) -> String {
     if list.kits.is_empty() {
         return "No kits installed.".to_owned();
     }
-    let rows = list.kits.iter().map(|kit| -> [Value; 6] {
+    let rows = list.kits.iter().map(|kit| -> [Value; 5] {
         [
             text::clean(&kit.id).into(),
             text::clean(&kit.version).into(),
             text::clean(&kit.scope).into(),
             Value::toned(status_tone(kit.status), kit.status.as_str()),
             text::clean(&kit.source).into(),
-            Value::toned(trust_tone(kit.trust), kit.trust.as_str()),
         ]
     });
-    let table = table(output, ["ID", "VERSION", "SCOPE", "STATUS", "SOURCE", "TRUST"], &["SCOPE", "SOURCE"], rows);
-    table.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    let table = table(output, ["ID", "VERSION", "SCOPE", "STATUS", "SOURCE"], &["SCOPE", "SOURCE"], rows);
+    text::indented(&table)
 }
 
 const fn status_tone(status: KitStatus) -> Tone {
@@ -103,7 +106,8 @@ const fn trust_tone(trust: KitTrust) -> Tone {
 
 async fn show(context: &Context, args: KitArgs) -> CommandResult<ExitCode> {
     let output = &context.output.plain(args.form.plain);
-    let kit = client(context, &args.address)?.ask(async |api| api.kit(&args.id).await).await?;
+    let host = client(context, &args.address)?;
+    let kit = host.ask_about(|| not_found(&args.id), async |api| api.kit(&args.id).await).await?;
     if args.form.json {
         output.json(&KitEnvelope { kit })?;
         return Ok(ExitCode::SUCCESS);
@@ -117,7 +121,8 @@ async fn show(context: &Context, args: KitArgs) -> CommandResult<ExitCode> {
 
 async fn verify(context: &Context, args: KitArgs) -> CommandResult<ExitCode> {
     let output = &context.output.plain(args.form.plain);
-    let signature = client(context, &args.address)?.ask(async |api| api.verify_kit(&args.id).await).await?;
+    let host = client(context, &args.address)?;
+    let signature = host.ask_about(|| not_found(&args.id), async |api| api.verify_kit(&args.id).await).await?;
     if args.form.json {
         output.json(&signature)?;
     } else {
@@ -157,12 +162,12 @@ async fn install(context: &Context, args: InstallArgs) -> CommandResult<ExitCode
         output.json(&result)?;
         return Ok(ExitCode::SUCCESS);
     }
-    output.line(format!("{} {}", output.mark(), text::clean(&result.message)))?;
+    let installed = format!("kit {}@{} installed", result.kit.id, result.kit.version);
+    let message = if result.message.is_empty() { installed } else { result.message };
+    output.line(format!("{} {}", output.mark(), text::clean(&message)))?;
     let mut rows = Rows::new();
-    rows.add("Kit", text::clean(&format!("{} {}", result.kit.id, result.kit.version)));
     rows.add("Source", text::clean(&result.kit.source));
     rows.add("Status", output.paint(status_tone(result.kit.status), result.kit.status.as_str()));
-    rows.add("Trust", output.paint(trust_tone(result.kit.trust), result.kit.trust.as_str()));
     output.line(rows)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -170,7 +175,7 @@ async fn install(context: &Context, args: InstallArgs) -> CommandResult<ExitCode
 async fn switch(context: &Context, args: KitArgs, enabled: bool) -> CommandResult<ExitCode> {
     let output = &context.output.plain(args.form.plain);
     let host = client(context, &args.address)?;
-    let kit = host.ask(async |api| api.set_kit_enabled(&args.id, enabled).await).await?;
+    let kit = host.ask_about(|| not_found(&args.id), async |api| api.set_kit_enabled(&args.id, enabled).await).await?;
     if args.form.json {
         output.json(&kit)?;
     } else {
@@ -205,12 +210,13 @@ fn sources_page(output: &Output, sources: &[KitSource]) -> String {
         ]
     });
     let table = table(output, ["NAME", "KIND", "STATUS", "URL"], &["URL"], rows);
-    table.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    text::indented(&table)
 }
 
 async fn switch_source(context: &Context, args: SourceArgs, enabled: bool) -> CommandResult<ExitCode> {
     let host = HostClient::new(context, &args.address)?.missing("sources of this host: `rensei kit sources list`");
-    let toggled = host.ask(async |api| api.set_kit_source_enabled(&args.name, enabled).await).await?;
+    let missing = || format!("kit source not found: {}", args.name);
+    let toggled = host.ask_about(missing, async |api| api.set_kit_source_enabled(&args.name, enabled).await).await?;
     let output = context.output.plain(args.form.plain);
     if args.form.json {
         output.json(&toggled)?;
@@ -238,13 +244,13 @@ mod tests {
             version: "1.0.0".to_owned(),
             scope: "project".to_owned(),
             source: "local".to_owned(),
-            trust: KitTrust::SignedVerified,
             ..KitSummary::default()
         };
         let page = page(&output(), &KitList { kits: vec![kit], problems: vec![] });
         let lines: Vec<&str> = page.lines().collect();
         assert!(
-            lines[0].starts_with("  ID") && lines[1].contains("active") && lines[1].contains("signed-verified"),
+            lines[0] == "  ID           VERSION  SCOPE    STATUS  SOURCE"
+                && lines[1].ends_with("project  active  local"),
             "{page}"
         );
         assert!(!page.contains('\u{1b}'));

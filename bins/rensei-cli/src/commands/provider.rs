@@ -66,7 +66,7 @@ fn members_table<'a>(output: &Output, members: impl Iterator<Item = &'a Provider
         ]
     });
     let table = table(output, ["NAME", "VERSION", "SCOPE", "STATUS"], &["SCOPE"], rows);
-    table.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    text::indented(&table)
 }
 
 const fn tone(status: ProviderStatus) -> Tone {
@@ -80,7 +80,9 @@ const fn tone(status: ProviderStatus) -> Tone {
 
 async fn show(context: &Context, args: ShowArgs) -> CommandResult<ExitCode> {
     let output = &context.output;
-    let provider = client(context, &args.ask.address)?.ask(async |api| api.provider(&args.id).await).await?;
+    let missing = || format!("provider not found: {}", args.id);
+    let host = client(context, &args.ask.address)?;
+    let provider = host.ask_about(missing, async |api| api.provider(&args.id).await).await?;
     if args.ask.json {
         output.json(&ProviderResponse { provider })?
     } else {

@@ -46,6 +46,11 @@ pub(crate) fn absolute(ms: i64) -> String {
     Timestamp::from_millisecond(ms).map_or_else(|_| "-".to_owned(), rensei_proto::rfc3339_seconds)
 }
 
+/// Unix milliseconds as the time of the day, UTC: `15:04:05`.
+pub(crate) fn clock(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map_or_else(|_| "-".to_owned(), |at| at.strftime("%H:%M:%S").to_string())
+}
+
 /// RFC 3339 as Unix milliseconds.
 pub(crate) fn parse_ms(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)

@@ -245,7 +245,7 @@ fn what_can_run_a_session_and_what_did() {
     let unknown = run(&["provider", "show", "../x"]).exits(1);
     assert!(unknown.stderr.contains("provider not found") && unknown.stderr.contains("rensei provider list"));
 
-    assert!(run(&["routing", "show"]).exits(0).stdout.ends_with("Last decisions\n  none\n"));
+    assert!(run(&["routing", "show"]).exits(0).stdout.ends_with("=== Recent decisions ===\n  none\n"));
     let ended = run(&["session", "run", "--repository", "alpha", "--command", "true", "--json"]).exits(0).json();
     let id = ended["sessionId"].as_str().unwrap();
     let explained = run(&["routing", "explain", id, "--json"]).exits(0).json();

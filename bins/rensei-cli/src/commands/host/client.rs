@@ -60,6 +60,18 @@ impl HostClient {
         call(&self.client).await.map_err(|error| self.failed(error))
     }
 
+    /// As [`ask`](Self::ask) about one thing: when the daemon does not know it, the error is `missing`.
+    pub(crate) async fn ask_about<T>(
+        &self,
+        missing: impl FnOnce() -> String,
+        call: impl AsyncFnOnce(&ControlClient) -> Result<T, ControlError>,
+    ) -> CommandResult<T> {
+        match call(&self.client).await {
+            Err(error) if error.http_status() == Some(404) => Err(CommandError::failure(missing()).hint(self.missing)),
+            answer => answer.map_err(|error| self.failed(error)),
+        }
+    }
+
     /// As [`ask`](Self::ask), with `None` when nothing listens.
     pub(crate) async fn ask_if_running<T>(
         &self,

@@ -38,7 +38,7 @@ pub(super) fn sheet(output: &Output, kit: &KitDetail) -> String {
 fn head(output: &Output, summary: &KitSummary) -> Rows {
     let mut head = Rows::new();
     head.add("ID", text::clean(&summary.id));
-    head.add_some("Name", Some(text::clean(&summary.name)));
+    head.add("Name", text::clean(if summary.name.is_empty() { &summary.id } else { &summary.name }));
     head.add_some("Description", Some(text::clean(&summary.description)));
     head.add("Version", text::clean(&summary.version));
     head.add("Scope", text::clean(&summary.scope));

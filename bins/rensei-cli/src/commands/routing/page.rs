@@ -1,14 +1,17 @@
 //! The record for people.
 
+use super::heat;
 use crate::output::rows::Rows;
 use crate::output::table::{Value, table};
-use crate::output::{Output, Tone, text::clean};
-use rensei_proto::control::{RoutingConfig, RoutingExplanation, RoutingStep};
+use crate::output::text::{clean, indented, shorten};
+use crate::output::time::{clock, parse_ms};
+use crate::output::{Output, Tone};
+use rensei_proto::control::{LlmState, RoutingConfig, RoutingDecision, RoutingExplanation, RoutingStep, SandboxState};
 
-/// Below the first a score is bad, below the second it is worth a look.
+/// Below the first a score is bad, below the second it is worth a look: it is the share of sessions that go well.
 const LEVELS: (f64, f64) = (0.33, 0.67);
 
-fn tone(score: f64) -> Tone {
+pub(super) fn tone(score: f64) -> Tone {
     match score {
         _ if score < LEVELS.0 => Tone::Bad,
         _ if score < LEVELS.1 => Tone::Notice,
@@ -16,45 +19,77 @@ fn tone(score: f64) -> Tone {
     }
 }
 
+/// Longest id of a provider in a table.
+const MAX_PROVIDER: usize = 16;
+/// Longest id of a session.
+const MAX_SESSION: usize = 12;
+
+/// A session as the table of decisions shows it.
+pub(super) fn shown(session: &str) -> String {
+    shorten(session, MAX_SESSION)
+}
+
 /// `routing show`.
 pub(super) fn config(output: &Output, config: &RoutingConfig) -> String {
-    let sandboxes = config.sandbox_providers.iter().map(|row| -> [Value; 7] {
+    let RoutingConfig { weights, sandbox_providers, llm_providers, recent_decisions, .. } = config;
+    let weights = format!("  cost {:.0} %, latency {:.0} %", weights.cost * 100.0, weights.latency * 100.0);
+    let sections = [
+        ("Weights", weights),
+        ("Sandbox providers", sandboxes(output, sandbox_providers)),
+        ("LLM providers", runtimes(output, llm_providers)),
+        ("Mean scores", heat::map(output, config)),
+        ("Recent decisions", decisions(output, recent_decisions)),
+    ];
+    let sections = sections.map(|(name, body)| {
+        format!("{}\n{}", heading(output, name), if body.is_empty() { "  none" } else { body.as_str() })
+    });
+    sections.join("\n\n")
+}
+
+/// A heading that stands out without colour, too.
+fn heading(output: &Output, name: &str) -> String {
+    if output.out_is_coloured() { output.heading(name) } else { format!("=== {name} ===") }
+}
+
+fn sandboxes(output: &Output, providers: &[SandboxState]) -> String {
+    let rows = providers.iter().map(|row| -> [Value; 6] {
         let [cost, latency] = [row.recent_cost_cents, row.recent_latency_ms].map(number);
         let [id, alpha, beta, score] = provider(&row.provider_id, (row.alpha, row.beta), row.recent_score);
-        [id, alpha, beta, score, cost, latency, row.selection_count.to_string().into()]
+        [id, alpha, beta, score, cost, latency]
     });
-    let runtimes = config.llm_providers.iter().map(|row| -> [Value; 6] {
+    let headings = ["PROVIDER", "ALPHA", "BETA", "SCORE", "COST(¢)", "LATENCY(ms)"];
+    filled(providers, || table(output, headings, &["COST(¢)", "LATENCY(ms)", "BETA", "ALPHA"], rows))
+}
+
+fn runtimes(output: &Output, providers: &[LlmState]) -> String {
+    let rows = providers.iter().map(|row| -> [Value; 5] {
         let model = row.model.as_deref().map_or_else(|| "-".into(), |model| clean(model).into());
         let [id, alpha, beta, score] = provider(&row.provider_id, (row.alpha, row.beta), row.recent_score);
-        [id, model, alpha, beta, score, row.selection_count.to_string().into()]
+        [id, model, alpha, beta, score]
     });
-    let decisions = config.recent_decisions.iter().rev().map(|decision| -> [Value; 6] {
+    let headings = ["PROVIDER", "MODEL", "ALPHA", "BETA", "SCORE"];
+    filled(providers, || table(output, headings, &["MODEL", "BETA", "ALPHA"], rows))
+}
+
+/// Newest first.
+fn decisions(output: &Output, decisions: &[RoutingDecision]) -> String {
+    let rows = decisions.iter().rev().map(|decision| -> [Value; 6] {
         [
-            decision.session_id.as_str().into(),
-            clean(&decision.decided_at).into(),
-            clean(&decision.chosen_sandbox).into(),
-            clean(&decision.chosen_llm).into(),
+            shown(decision.session_id.as_str()).into(),
+            parse_ms(&decision.decided_at).map_or_else(|| "-".to_owned(), clock).into(),
+            shorten(&decision.chosen_sandbox, MAX_PROVIDER).into(),
+            shorten(&decision.chosen_llm, MAX_PROVIDER).into(),
             Value::toned(tone(decision.score), format!("{:.3}", decision.score)),
             number(decision.estimated_cost_cents),
         ]
     });
-    let headings = ["PROVIDER", "ALPHA", "BETA", "SCORE", "COST(¢)", "LATENCY(ms)", "CHOSEN"];
-    let sandboxes = table(output, headings, &["COST(¢)", "LATENCY(ms)", "BETA", "ALPHA"], sandboxes);
-    let headings = ["PROVIDER", "MODEL", "ALPHA", "BETA", "SCORE", "CHOSEN"];
-    let runtimes = table(output, headings, &["MODEL", "BETA", "ALPHA"], runtimes);
     let headings = ["SESSION", "DECIDED", "SANDBOX", "LLM", "SCORE", "COST(¢)"];
-    let decisions = table(output, headings, &["COST(¢)", "SANDBOX", "DECIDED"], decisions);
-    let sections = [("Sandboxes", sandboxes), ("Agent runtimes", runtimes), ("Last decisions", decisions)];
-    let empty =
-        [config.sandbox_providers.is_empty(), config.llm_providers.is_empty(), config.recent_decisions.is_empty()];
-    let sections = sections.into_iter().zip(empty).map(|((heading, table), empty)| {
-        let body = if empty { "  none".to_owned() } else { indented(&table) };
-        format!("{}\n{body}", output.heading(heading))
-    });
-    let weights = config.weights;
-    let weights = format!("  cost {:.0} %, latency {:.0} %", weights.cost * 100.0, weights.latency * 100.0);
-    let weights = format!("{}\n{weights}", output.heading("Weights"));
-    [weights].into_iter().chain(sections).collect::<Vec<_>>().join("\n\n")
+    filled(decisions, || table(output, headings, &["COST(¢)", "SANDBOX", "DECIDED"], rows))
+}
+
+/// Nothing for an empty list.
+fn filled<T>(items: &[T], table: impl FnOnce() -> String) -> String {
+    if items.is_empty() { String::new() } else { indented(&table()) }
 }
 
 fn number(value: Option<f64>) -> Value {
@@ -63,11 +98,7 @@ fn number(value: Option<f64>) -> Value {
 
 fn provider(id: &str, (alpha, beta): (f64, f64), score: Option<f64>) -> [Value; 4] {
     let score = score.map_or_else(|| "-".into(), |score| Value::toned(tone(score), format!("{score:.3}")));
-    [clean(id).into(), format!("{alpha:.2}").into(), format!("{beta:.2}").into(), score]
-}
-
-fn indented(table: &str) -> String {
-    table.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    [shorten(id, MAX_PROVIDER).into(), format!("{alpha:.2}").into(), format!("{beta:.2}").into(), score]
 }
 
 /// `routing explain`.
@@ -82,7 +113,7 @@ pub(super) fn explanation(output: &Output, explained: &RoutingExplanation) -> St
     rows.add_some("Start", decision.estimated_latency_ms.map(|ms| format!("about {ms:.1} ms")));
     rows.add("Decided", clean(&decision.decided_at));
     let steps: String = explained.trace.iter().map(step).collect();
-    format!("{rows}\n\n{}\n{}", output.heading("Stages"), steps.trim_end())
+    format!("{rows}\n\n{}\n{}", heading(output, "Stages"), steps.trim_end())
 }
 
 fn step(step: &RoutingStep) -> String {
@@ -145,22 +176,34 @@ pub(super) mod tests {
     #[test]
     fn the_record_as_a_page() {
         let page = config(&output(), &sample_config());
-        let expected = "Weights\n  cost 70 %, latency 30 %\n\n\
-            Sandboxes\n  PROVIDER  ALPHA  BETA  SCORE  COST(¢)  LATENCY(ms)  CHOSEN\n  \
-            local     4.00   2.00  0.666  -        1.8          1\n\n\
-            Agent runtimes\n  PROVIDER  MODEL  ALPHA  BETA  SCORE  CHOSEN\n  \
-            claude    -      1.00   1.00  -      0\n  shell     -      4.00   2.00  0.667  1\n\n\
-            Last decisions\n  SESSION  DECIDED                   SANDBOX  LLM    SCORE  COST(¢)\n  \
-            s1       2026-06-02T13:59:00.000Z  local    shell  0.444  -";
+        let expected = "=== Weights ===\n  cost 70 %, latency 30 %\n\n\
+            === Sandbox providers ===\n  PROVIDER  ALPHA  BETA  SCORE  COST(¢)  LATENCY(ms)\n  \
+            local     4.00   2.00  0.666  -        1.8\n\n\
+            === LLM providers ===\n  PROVIDER  MODEL  ALPHA  BETA  SCORE\n  \
+            claude    -      1.00   1.00  -\n  shell     -      4.00   2.00  0.667\n\n\
+            === Mean scores ===\n  LLM     local\n  claude  —\n  shell   0.444\n\n\
+            === Recent decisions ===\n  SESSION  DECIDED   SANDBOX  LLM    SCORE  COST(¢)\n  \
+            s1       13:59:00  local    shell  0.444  -";
         assert_eq!(page, expected);
         let empty = RoutingConfig { llm_providers: Vec::new(), recent_decisions: Vec::new(), ..sample_config() };
-        assert!(config(&output(), &empty).ends_with("Agent runtimes\n  none\n\nLast decisions\n  none"));
+        let expected =
+            "=== LLM providers ===\n  none\n\n=== Mean scores ===\n  none\n\n=== Recent decisions ===\n  none";
+        assert!(config(&output(), &empty).ends_with(expected));
+    }
+
+    #[test]
+    fn long_ids_are_shortened() {
+        let mut long = sample_config();
+        long.sandbox_providers[0].provider_id = "0123456789abcdefg".to_owned();
+        long.recent_decisions[0].session_id = rensei_proto::SessionId::parse("0123456789abcdef").unwrap();
+        let page = config(&output(), &long);
+        assert!(page.contains("\n  0123456789abcde…  4.00") && page.contains("\n  0123456789a…  13:59:00"), "{page}");
     }
 
     #[test]
     fn a_decision_as_a_page() {
         let page = explanation(&output(), &sample_explanation());
-        let expected = "Stages\n  1. sandbox  capability-filter  left: local\n       this host is the only candidate\n  \
+        let expected = "=== Stages ===\n  1. sandbox  capability-filter  left: local\n       this host is the only candidate\n  \
             2. llm      capability-filter  left: shell, stub\n       without claude: no program `claude` in PATH";
         assert!(page.ends_with(expected), "{page}");
         assert!(page.contains("  Runtime:   shell\n"), "{page}");

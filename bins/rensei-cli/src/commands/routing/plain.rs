@@ -2,6 +2,7 @@
 
 use crate::output::text::clean;
 use rensei_proto::control::{RoutingConfig, RoutingExplanation, RoutingStep};
+use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
 
 /// `routing show --plain`.
@@ -9,7 +10,7 @@ pub(super) fn config(config: &RoutingConfig) -> String {
     let mut lines = Lines::default();
     lines.add(format_args!("captured: {}", clean(&config.captured_at)));
     lines.add(format_args!("weights: cost={:.2} latency={:.2}", config.weights.cost, config.weights.latency));
-    lines.section("capability-filters:", &config.capability_filters, |filter| {
+    lines.some("capability-filters:", &config.capability_filters, |filter| {
         format!("  - field={} op={} value={}", clean(&filter.field), clean(&filter.op), clean(&filter.value))
     });
     lines.section("sandbox-providers:", &config.sandbox_providers, |row| {
@@ -32,7 +33,7 @@ pub(super) fn config(config: &RoutingConfig) -> String {
 }
 
 fn posterior(id: &str, alpha: f64, beta: f64, selections: usize) -> String {
-    format!("  - id={} alpha={alpha} beta={beta} selections={selections}", clean(id))
+    format!("  - id={} alpha={alpha:.2} beta={beta:.2} selections={selections}", clean(id))
 }
 
 /// `routing explain --plain`.
@@ -43,11 +44,15 @@ pub(super) fn explanation(explained: &RoutingExplanation) -> String {
     lines.add(format_args!("chosen-sandbox: {}", clean(&decision.chosen_sandbox)));
     lines.add(format_args!("chosen-llm: {}", clean(&decision.chosen_llm)));
     lines.add(format_args!("score: {:.3}", decision.score));
-    lines.add_some("est-cost-cents", decision.estimated_cost_cents);
-    lines.add_some("est-latency-ms", decision.estimated_latency_ms);
-    lines.section("rejected:", &decision.rejected_candidates, |candidate| {
+    if let Some(cents) = decision.estimated_cost_cents {
+        lines.add(format_args!("est-cost-cents: {cents:.2}"));
+    }
+    if let Some(ms) = decision.estimated_latency_ms {
+        lines.add(format_args!("est-latency-ms: {ms:.0}"));
+    }
+    lines.some("rejected:", &decision.rejected_candidates, |candidate| {
         let (id, dimension, reason) = (clean(&candidate.provider_id), candidate.dimension, candidate.reason);
-        format!("  - id={id} dim={dimension} reason={reason}{}", detail(candidate.detail.as_deref()))
+        format!("  - id={id} dim={dimension} reason={reason} detail={}", detail(candidate.detail.as_deref()))
     });
     if explained.trace.is_empty() {
         lines.add("trace: (empty)");
@@ -58,8 +63,9 @@ pub(super) fn explanation(explained: &RoutingExplanation) -> String {
     lines.0
 }
 
-fn detail(detail: Option<&str>) -> String {
-    detail.map(|text| format!(" detail={:?}", clean(text))).unwrap_or_default()
+/// The last of its line, so that it needs no quotes.
+fn detail(detail: Option<&str>) -> Cow<'_, str> {
+    detail.map_or(Cow::Borrowed("-"), clean)
 }
 
 #[derive(Default)]
@@ -71,16 +77,16 @@ impl Lines {
         let _infallible: fmt::Result = writeln!(self.0, "{line}");
     }
 
-    fn add_some(&mut self, label: &str, value: Option<f64>) {
-        if let Some(value) = value {
-            self.add(format_args!("{label}: {value:.2}"));
-        }
+    /// A list with its heading.
+    fn section<T>(&mut self, heading: &str, items: &[T], line: impl Fn(&T) -> String) {
+        self.add(heading);
+        items.iter().for_each(|item| self.add(line(item)));
     }
 
-    fn section<T>(&mut self, heading: &str, items: &[T], line: impl Fn(&T) -> String) {
+    /// The same, or nothing for an empty list.
+    fn some<T>(&mut self, heading: &str, items: &[T], line: impl Fn(&T) -> String) {
         if !items.is_empty() {
-            self.add(heading);
-            items.iter().for_each(|item| self.add(line(item)));
+            self.section(heading, items, line);
         }
     }
 
@@ -94,7 +100,10 @@ impl Lines {
         ));
         for candidate in &step.eliminated {
             let (id, reason) = (clean(&candidate.provider_id), candidate.reason);
-            self.add(format_args!("    eliminated={id} reason={reason}{}", detail(candidate.detail.as_deref())));
+            self.add(format_args!(
+                "    eliminated={id} reason={reason} detail={}",
+                detail(candidate.detail.as_deref())
+            ));
         }
     }
 }
@@ -107,21 +116,30 @@ mod tests {
     #[test]
     fn a_record_as_lines() {
         let expected = "captured: 2026-06-02T14:00:00.000Z\nweights: cost=0.70 latency=0.30\nsandbox-providers:\n  \
-            - id=local alpha=4 beta=2 selections=1\nllm-providers:\n  - id=claude alpha=1 beta=1 selections=0\n  \
-            - id=shell alpha=4 beta=2 selections=1\nrecent-decisions:\n  \
+            - id=local alpha=4.00 beta=2.00 selections=1\nllm-providers:\n  - id=claude alpha=1.00 beta=1.00 selections=0\n  \
+            - id=shell alpha=4.00 beta=2.00 selections=1\nrecent-decisions:\n  \
             - session=s1 sandbox=local llm=shell score=0.444 decided=2026-06-02T13:59:00.000Z\n";
         assert_eq!(config(&sample_config()), expected);
+        let empty = RoutingConfig {
+            sandbox_providers: Vec::new(),
+            llm_providers: Vec::new(),
+            recent_decisions: Vec::new(),
+            ..sample_config()
+        };
+        assert!(config(&empty).ends_with("\nsandbox-providers:\nllm-providers:\nrecent-decisions:\n"));
     }
 
     #[test]
     fn a_decision_as_lines() {
         let mut explained = sample_explanation();
-        let expected = "session: s1\nchosen-sandbox: local\nchosen-llm: shell\nscore: 0.444\nest-latency-ms: 1.80\n\
-            rejected:\n  - id=claude dim=llm reason=capability-filter detail=\"no program `claude` in PATH\"\ntrace:\n  \
+        let expected = "session: s1\nchosen-sandbox: local\nchosen-llm: shell\nscore: 0.444\nest-latency-ms: 2\n\
+            rejected:\n  - id=claude dim=llm reason=capability-filter detail=no program `claude` in PATH\ntrace:\n  \
             step=1 phase=capability-filter dim=sandbox remaining=[local] note=\"this host is the only candidate\"\n  \
             step=2 phase=capability-filter dim=llm remaining=[shell,stub]\n    \
-            eliminated=claude reason=capability-filter detail=\"no program `claude` in PATH\"\n";
+            eliminated=claude reason=capability-filter detail=no program `claude` in PATH\n";
         assert_eq!(explanation(&explained), expected);
+        explained.trace[1].eliminated[0].detail = None;
+        assert!(explanation(&explained).ends_with("eliminated=claude reason=capability-filter detail=-\n"));
         explained.trace.clear();
         assert!(explanation(&explained).ends_with("trace: (empty)\n"));
     }

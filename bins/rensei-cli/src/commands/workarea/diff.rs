@@ -65,12 +65,12 @@ fn page(output: &Output, diff: WorkareaDiff) -> String {
     });
     let table = table(output, ["STATUS", "PATH"], &[], rows);
     let (a, b) = (text::clean(&summary.workarea_a), text::clean(&summary.workarea_b));
-    format!("A: {a}\nB: {b}\n{table}\n---\n{}", counts(&summary))
+    format!("A: {a}\nB: {b}\n\n{table}\n---\n{}", counts(&summary))
 }
 
 fn counts(summary: &DiffSummary) -> String {
-    let DiffSummary { added, modified, removed, total, .. } = summary;
-    format!("{added} added, {modified} modified, {removed} removed, {total} total")
+    let DiffSummary { added, removed, modified, total, .. } = summary;
+    format!("added: {added}, removed: {removed}, modified: {modified}, total: {total}")
 }
 
 /// The exact path where the plain one loses something.
@@ -162,8 +162,8 @@ mod tests {
         let mut summary =
             DiffSummary { workarea_a: "one".to_owned(), workarea_b: "two".to_owned(), ..DiffSummary::default() };
         entries.iter().for_each(|entry| summary.count(entry.status));
-        let expected = "A: one\nB: two\nSTATUS    PATH\nadded     c\nadded     d\nmodified  b\nremoved   a\n---\n\
-            2 added, 1 modified, 1 removed, 4 total";
+        let expected = "A: one\nB: two\n\nSTATUS    PATH\nadded     c\nadded     d\nmodified  b\nremoved   a\n---\n\
+            added: 2, removed: 1, modified: 1, total: 4";
         assert_eq!(page(&output, WorkareaDiff { summary, entries }), expected);
         assert_eq!(page(&output, WorkareaDiff::default()), "No differences.");
     }

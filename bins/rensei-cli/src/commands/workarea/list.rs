@@ -51,7 +51,7 @@ fn section(output: &Output, rows: &[WorkareaSummary], now: i64) -> String {
     };
     let headings = ["ID", "STATUS", "REF", "AGE", "PROJECT", "PROVIDER"];
     let table = table(output, headings, &["PROVIDER", "PROJECT", "REF"], rows.iter().map(row));
-    table.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    text::indented(&table)
 }
 
 /// A broken archive is archived, too.

@@ -30,27 +30,30 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> CommandResult<Exit
 /// Everything that is known of a workarea.
 pub(super) fn sheet(workarea: &WorkareaDetail) -> Rows {
     let said = |text: &str| Some(text::clean(text).into_owned());
-    let kind = match workarea.kind {
-        WorkareaKind::Active => "active",
-        WorkareaKind::Archived => "archived",
-    };
+    let owner = Some(&workarea.owner_session).filter(|owner| **owner != workarea.session_id);
     let mut rows = Rows::new();
-    rows.add("Workarea", text::clean(&workarea.id));
-    let status = workarea.status.as_str();
-    rows.add("Status", if kind == status { kind.to_owned() } else { format!("{kind}, {status}") });
+    rows.add("ID", text::clean(&workarea.id));
+    rows.add("Kind", kind(workarea.kind));
     rows.add_some("Session", said(&workarea.session_id));
+    rows.add_some("Owner", owner.and_then(|owner| said(owner)));
+    rows.add("Status", workarea.status.as_str());
+    rows.add_some("Provider", said(&workarea.provider_id));
     rows.add_some("Project", said(&workarea.project_id));
     rows.add_some("Repository", Some(text::place(&workarea.repository)));
     rows.add_some("Ref", said(&workarea.r#ref));
-    rows.add_some("Provider", said(&workarea.provider_id));
-    rows.add_some("Acquired", workarea.acquired_at.as_deref().map(text::clean));
+    rows.add_some("Mode", said(&workarea.mode));
+    rows.add_some("AcquirePath", said(&workarea.acquire_path));
     rows.add_some("Path", said(&workarea.path));
-    let archive = if workarea.kind == WorkareaKind::Active { "From archive" } else { "Archives" };
-    rows.add_some(archive, said(&workarea.archive_location));
-    for (name, version) in &workarea.toolchain {
-        rows.add_some(&format!("Tool {}", text::clean(name)), said(version));
-    }
+    rows.add_some("Checksum", said(&workarea.clean_state_checksum));
+    rows.add_some("Archive", said(&workarea.archive_location));
+    rows.add_some("Acquired", workarea.acquired_at.as_deref().map(text::clean));
     rows.add_some("Released", workarea.released_at.as_deref().map(text::clean));
+    if !workarea.toolchain.is_empty() {
+        rows.add("Toolchain", "");
+    }
+    for (name, version) in &workarea.toolchain {
+        rows.more(format_args!("{} {}", text::clean(name), text::clean(version)));
+    }
     for note in &workarea.notes {
         rows.add("Note", text::clean(note));
     }
@@ -61,6 +64,14 @@ pub(super) fn sheet(workarea: &WorkareaDetail) -> Rows {
         rows.add("Left out", format_args!("{} ({})", text::clean(&excluded.path), text::clean(&excluded.kind)));
     }
     rows
+}
+
+/// The word on the wire.
+pub(super) const fn kind(kind: WorkareaKind) -> &'static str {
+    match kind {
+        WorkareaKind::Active => "active",
+        WorkareaKind::Archived => "archived",
+    }
 }
 
 /// What the manifest of an archive names as left out.
