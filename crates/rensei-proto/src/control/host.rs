@@ -62,8 +62,8 @@ pub struct Status {
     /// Keys of the configuration that have changed and take effect with the next start. *Extension.*
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::or_default")]
     pub restart_needed: Vec<String>,
-    /// What is wrong with the host itself: why it cannot start sessions, else the last task of it that panicked and was
-    /// started again. *Extension.*
+    /// What is wrong with the host itself: why it cannot start sessions or serve its metrics, else the last task of it that
+    /// panicked and was started again. *Extension.*
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub incident: Option<String>,
     /// Whom the host works for, that of `daemon.yaml` first. `registration`, `projects_allowed` and the keys that need a
