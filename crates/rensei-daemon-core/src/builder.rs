@@ -210,7 +210,8 @@ impl DaemonBuilder {
         files.take_in(&orgs);
         let workareas = self.workareas.clone().unwrap_or_else(|| {
             let git = GitEnvironment::new(git_environment(&self.environment, &orgs.secrets()));
-            Arc::new(WorkareaManager::new(state.root(), git))
+            let archives = config.workarea.archive_root(state.root());
+            Arc::new(WorkareaManager::archived_in(state.root(), git, &archives, &state.retained()))
         });
         workareas.configure(pool_settings(&config));
         let wants_token = config.control.auth == ControlAuth::Token;

@@ -130,7 +130,7 @@ impl Archives {
     /// Directory of what was restored from them.
     #[must_use]
     pub fn restored_root(&self) -> PathBuf {
-        beside(&self.inner.root, "-restored")
+        restored_beside(&self.inner.root)
     }
 
     /// Directory of what is to be archived.
@@ -248,6 +248,11 @@ impl Opened<'_> {
             Err(error) => Err(ArchiveError::io("open the tree of archive", Path::new(&self.id), error.into())),
         }
     }
+}
+
+/// Directory of the workareas that are made from the archives in `root`.
+pub(crate) fn restored_beside(root: &Path) -> PathBuf {
+    beside(root, "-restored")
 }
 
 /// Beside the archives, with their name and something after it.

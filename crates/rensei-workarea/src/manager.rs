@@ -14,6 +14,7 @@ mod room;
 pub use request::{AcquireRequest, CloneStrategy, ReleaseMode};
 
 use crate::WorkareaError;
+use crate::archive::restored_beside;
 use crate::blocking::blocking;
 use crate::files::Keep;
 use crate::git::GitEnvironment;
@@ -38,8 +39,6 @@ use std::time::Instant;
 
 /// Most threads that write one checkout.
 const MAX_THREADS: usize = 8;
-/// Where there are repositories that borrow from mirrors: one in each directory of these, or in `tree` there.
-const BORROWERS: [&str; 4] = ["worktrees", "retained", "workareas", "workareas-restored"];
 
 /// Makes, hands on and removes checkouts. Copies share everything.
 #[derive(Debug, Clone)]
@@ -53,8 +52,8 @@ struct Inner {
     repos: PathBuf,
     worktrees: PathBuf,
     pool_dir: PathBuf,
-    /// Directories with checkouts, and with what became of them.
-    borrowers: [PathBuf; 4],
+    /// Directories with what became of checkouts: one in each directory of these, or in `tree` there.
+    heirs: [PathBuf; 3],
     pool: Pool,
     settings: Mutex<PoolSettings>,
     /// Wakes who keeps the pool tidy.
@@ -66,18 +65,25 @@ struct Inner {
 
 impl WorkareaManager {
     /// Works below `state_root`, an absolute path. What an earlier process left unfinished there is cleaned or deleted
-    /// in the background.
+    /// in the background. Its checkouts are archived in `workareas` there, and kept until then in `retained`.
     #[must_use]
     pub fn new(state_root: &Path, git: GitEnvironment) -> Self {
-        let (manager, found, asked) = Self::unattended(state_root, git);
+        Self::archived_in(state_root, git, &state_root.join("workareas"), &state_root.join("retained"))
+    }
+
+    /// The same with other directories for the [`Archives`](crate::Archives) of its checkouts, which go on using objects
+    /// that are kept here.
+    #[must_use]
+    pub fn archived_in(state_root: &Path, git: GitEnvironment, archives: &Path, retained: &Path) -> Self {
+        let heirs = [archives.to_owned(), restored_beside(archives), retained.to_owned()];
+        let (manager, found, asked) = Self::unattended(state_root, git, heirs);
         manager.keep_tidy(found, asked);
         manager
     }
 
     /// With nobody who keeps the pool tidy yet; what there is to do for them.
-    fn unattended(state_root: &Path, git: GitEnvironment) -> (Self, Found, Receiver<()>) {
+    fn unattended(state_root: &Path, git: GitEnvironment, heirs: [PathBuf; 3]) -> (Self, Found, Receiver<()>) {
         let [repos, worktrees, pool_dir] = ["repos", "worktrees", "pool"].map(|name| state_root.join(name));
-        let borrowers = BORROWERS.map(|name| state_root.join(name));
         let (pool, found) = pool::open(&pool_dir, &worktrees);
         let (settings, ahead, chores, mirrors) = Default::default();
         let (tidy, asked) = mpsc::sync_channel(1);
@@ -87,7 +93,7 @@ impl WorkareaManager {
                 repos,
                 worktrees,
                 pool_dir,
-                borrowers,
+                heirs,
                 pool,
                 settings,
                 tidy,

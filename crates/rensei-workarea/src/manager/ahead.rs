@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn what_cannot_be_made_or_kept_is_left_alone_for_a_while() {
         let dir = tempfile::tempdir().unwrap();
-        let (manager, ..) = WorkareaManager::unattended(dir.path(), GitEnvironment::new(BTreeMap::new()));
+        let (manager, ..) =
+            WorkareaManager::unattended(dir.path(), GitEnvironment::new(BTreeMap::new()), Default::default());
         manager.configure(PoolSettings { max_idle_bytes: 1, ..PoolSettings::default() });
         let request = |name: &str| AcquireRequest { repository: format!("/{name}"), ..AcquireRequest::default() };
         let wanted = [request("failing"), request("good")].map(|request| Wanted::new(request).unwrap());

@@ -259,7 +259,8 @@ mod tests {
     #[test]
     fn who_changes_the_settings_does_not_wait_for_what_goes() {
         let dir = tempfile::tempdir().unwrap();
-        let (manager, _, asked) = WorkareaManager::unattended(dir.path(), GitEnvironment::new(BTreeMap::new()));
+        let (manager, _, asked) =
+            WorkareaManager::unattended(dir.path(), GitEnvironment::new(BTreeMap::new()), Default::default());
         let pool = &manager.inner.pool;
         let key = Key { mirror: "r-1".to_owned(), toolchain: String::new() };
         let id = pool.begin(&key, "r").unwrap();

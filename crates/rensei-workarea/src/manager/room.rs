@@ -76,7 +76,7 @@ impl WorkareaManager {
     fn lending(&self) -> Option<HashSet<PathBuf>> {
         let inner = &self.inner;
         let mut lending: HashSet<PathBuf> = inner.pool.mirrors_in_use().map(|name| inner.repos.join(name)).collect();
-        for tree in inner.borrowers.iter().flat_map(|dir| directories(dir)) {
+        for tree in inner.heirs.iter().chain([&inner.worktrees]).flat_map(|dir| directories(dir)) {
             // An archive has a manifest beside its tree.
             for tree in [tree.join("tree"), tree] {
                 match lenders(&tree) {

@@ -1,7 +1,7 @@
 //! Mirrors over a long time: packed again, and deleted when nobody needs them.
 
 use crate::fixture::{Fixture, id};
-use rensei_workarea::{AcquireRequest, PoolSettings, ReleaseMode, WorkareaErrorKind as Kind};
+use rensei_workarea::{AcquireRequest, PoolSettings, ReleaseMode, WorkareaErrorKind as Kind, WorkareaManager};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -16,8 +16,14 @@ fn names(dir: &Path, extension: &str) -> BTreeSet<String> {
 #[tokio::test]
 async fn mirrors_that_nobody_needs_go_when_the_disk_is_full() {
     let fixture = Fixture::new();
-    let (manager, state) = (fixture.manager(), fixture.state());
-    let everyone = ["archived", "held", "idle", "recent", "retained", "stale"];
+    let (state, archives) = (fixture.state(), fixture.dir.path().join("archives"));
+    let manager = WorkareaManager::archived_in(&state, fixture.env(), &archives, &state.join("retained"));
+    let heirs = [
+        ("archived", archives.join("a/tree")),
+        ("restored", fixture.dir.path().join("archives-restored/b")),
+        ("retained", state.join("retained/c")),
+    ];
+    let everyone = ["archived", "held", "idle", "recent", "restored", "retained", "stale"];
     let request = |name: &str| AcquireRequest {
         repository: fixture.dir.path().join(name).to_str().unwrap().to_owned(),
         ..AcquireRequest::default()
@@ -30,9 +36,9 @@ async fn mirrors_that_nobody_needs_go_when_the_disk_is_full() {
         manager.release(&id(name), ReleaseMode::Destroy).await.unwrap();
     }
     manager.release(&id("idle"), ReleaseMode::ReturnToPool).await.unwrap();
-    for (name, place) in [("archived", "workareas/a/tree"), ("retained", "retained/r")] {
-        std::fs::create_dir_all(state.join(place).parent().unwrap()).unwrap();
-        assert!(manager.set_aside(&id(name), &state.join(place)).unwrap());
+    for (name, place) in &heirs {
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        assert!(manager.set_aside(&id(name), place).unwrap());
     }
     let two_days_ago = SystemTime::now() - Duration::from_secs(48 * 3600);
     for lock in std::fs::read_dir(state.join("repos")).unwrap().map(|entry| entry.unwrap().path()) {
@@ -45,11 +51,10 @@ async fn mirrors_that_nobody_needs_go_when_the_disk_is_full() {
     let refused = manager.acquire(&id("next"), request("stale")).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::NearlyFull);
     let left = names(&state.join("repos"), "");
-    assert_eq!(left, ["archived", "held", "recent", "retained"].map(str::to_owned).into());
+    assert_eq!(left, ["archived", "held", "recent", "restored", "retained"].map(str::to_owned).into());
     assert_eq!(manager.pool_stats().ready_members, 0);
-    for tree in [manager.path(&id("held")), state.join("workareas/a/tree"), state.join("retained/r")] {
-        fixture.git(&tree, &["fsck", "--strict"]);
-    }
+    fixture.git(&manager.path(&id("held")), &["fsck", "--strict"]);
+    heirs.iter().for_each(|(_, tree)| drop(fixture.git(tree, &["fsck", "--strict"])));
     manager.configure(full(101));
     assert_eq!(manager.acquire(&id("next"), request("stale")).await.unwrap().acquire_path, "cold");
 }
