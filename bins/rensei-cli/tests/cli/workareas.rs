@@ -284,6 +284,10 @@ fn snapshots_of_workareas() {
     studio.shot("normal", &["workarea", "diff", "before", "behind"]);
     studio.shot("json", &["workarea", "diff", "before", "behind", "--json"]);
     studio.shot_once("normal", &["workarea", "prune", "before", "behind"]);
+    made_by_hand(&studio, "broken", &[]);
+    std::fs::write(studio.world.state().join("workareas/broken/manifest.json"), "{").unwrap();
+    studio.shot("broken", &["workarea", "list"]);
+    studio.shot_once("broken", &["workarea", "prune", "broken"]);
     studio.shot("patch", &["workarea", "diff", &first, &second, "--patch"]);
     studio.shot_once("normal", &["workarea", "restore", &first, "--into-session-id", "again", "--reason", "to look"]);
     studio.shot("restored", &["workarea", "list"]);

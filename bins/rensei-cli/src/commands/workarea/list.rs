@@ -26,6 +26,10 @@ pub(super) async fn run(context: &Context, args: AskArgs) -> CommandResult<ExitC
                 .output
                 .warn(format_args!("{id}: {why}; try again: `rensei workarea archive {}`", text::clean(&row.id)));
         }
+        for row in list.archived.iter().filter(|row| is_broken(row)) {
+            let (id, why) = (id::shown(&row.id), text::clean(&row.disposition));
+            context.output.warn(format_args!("{id}: {why}; more: `rensei workarea show {}`", text::clean(&row.id)));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -55,9 +59,13 @@ fn section(output: &Output, rows: &[WorkareaSummary], now: i64) -> String {
 }
 
 /// A broken archive is archived, too.
+fn is_broken(row: &WorkareaSummary) -> bool {
+    ["corrupted", "unreadable"].iter().any(|bad| row.disposition.starts_with(bad))
+}
+
 fn tone(row: &WorkareaSummary) -> Tone {
     match row.status {
-        _ if ["corrupted", "unreadable"].iter().any(|bad| row.disposition.starts_with(bad)) => Tone::Bad,
+        _ if is_broken(row) => Tone::Bad,
         WorkareaStatus::Ready | WorkareaStatus::Acquired => Tone::Good,
         WorkareaStatus::Warming | WorkareaStatus::Releasing => Tone::Busy,
         WorkareaStatus::Invalid => Tone::Bad,
