@@ -94,9 +94,9 @@ pub(super) struct Record {
     pub(super) token: Option<TokenDigest>,
 }
 
-/// Begins the journal in a directory that is new.
-pub(super) fn begin(directory: &Path, entry: &Entry) -> io::Result<()> {
-    let line = Line::Accepted {
+/// The first line of a session's journal.
+pub(super) fn opening(entry: &Entry) -> io::Result<Vec<u8>> {
+    encode(&Line::Accepted {
         version: VERSION,
         view: Cow::Borrowed(&entry.view),
         detail: Cow::Borrowed(&entry.detail),
@@ -104,26 +104,33 @@ pub(super) fn begin(directory: &Path, entry: &Entry) -> io::Result<()> {
         control_plane: entry.origin.link().map(|link| Cow::Borrowed(link.url.as_str())),
         max_duration_seconds: entry.max_duration_seconds,
         token: entry.token.as_ref().map(Cow::Borrowed),
-    };
-    append(directory, &line)
+    })
+}
+
+/// Begins the journal in a directory that is new.
+pub(super) fn begin(directory: &Path, opening: &[u8]) -> io::Result<()> {
+    append(directory, opening)
 }
 
 /// Notes the process that runs the session.
 pub(super) fn note_process(directory: &Path, process: &ProcessIdentity) -> io::Result<()> {
-    append(directory, &Line::Started { process: Cow::Borrowed(process) })
+    append(directory, &encode(&Line::Started { process: Cow::Borrowed(process) })?)
 }
 
 /// Notes how the session ended, and later that this was reported, or refused.
 pub(super) fn note_end(directory: &Path, view: &SessionView, refused: bool) -> io::Result<()> {
-    append(directory, &Line::Ended { view: Cow::Borrowed(view), refused })
+    append(directory, &encode(&Line::Ended { view: Cow::Borrowed(view), refused })?)
 }
 
-fn append(directory: &Path, line: &Line<'_>) -> io::Result<()> {
-    // Starts with a line break, so that a torn line before it cannot swallow this one.
+/// Starts with a line break, so that a torn line before it cannot swallow this one.
+fn encode(line: &Line<'_>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![b'\n'];
     serde_json::to_writer(&mut bytes, line)?;
-    let path = directory.join(RECORD_FILE);
-    rensei_process::append_child_file(&path)?.write_all(&bytes)
+    Ok(bytes)
+}
+
+fn append(directory: &Path, line: &[u8]) -> io::Result<()> {
+    rensei_process::append_child_file(&directory.join(RECORD_FILE))?.write_all(line)
 }
 
 impl Record {

@@ -173,10 +173,9 @@ fn prepare(sessions: &Sessions, id: &SessionId) -> io::Result<std::fs::File> {
         std::fs::remove_dir_all(&directory)?;
     }
     std::fs::create_dir(&directory)?;
-    sessions.with_table(|table| match table.entry(id) {
-        Some(entry) => record::begin(&directory, entry),
-        None => Ok(()),
-    })?;
+    // Written without the lock: a disk that takes its time holds up this session only.
+    let opening = sessions.with_table(|table| table.entry(id).map(record::opening)).transpose()?;
+    record::begin(&directory, &opening.unwrap_or_default())?;
     output_log::create(&directory.join(OUTPUT_FILE))
 }
 
