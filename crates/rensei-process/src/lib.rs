@@ -14,6 +14,8 @@ mod end;
 mod group;
 mod identity;
 mod occupants;
+#[cfg_attr(not(target_os = "linux"), path = "open_files_portable.rs")]
+mod open_files;
 #[cfg_attr(not(target_os = "linux"), path = "os_portable.rs")]
 #[cfg_attr(target_os = "linux", path = "os_linux.rs")]
 mod os;
@@ -25,5 +27,6 @@ pub use end::End;
 pub use group::{ProcessGroup, Signal, StopOutcome};
 pub use identity::ProcessIdentity;
 pub use occupants::{Eviction, evict_occupants};
+pub use open_files::raise_open_files;
 pub use os::{env_values, find_by_env, kill_by_env, kill_marked, leads_its_group, lineage, socket_holders};
 pub use spawn::{GroupChild, SpawnSpec, find_program, spawn_group};

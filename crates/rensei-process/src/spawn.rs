@@ -1,6 +1,6 @@
 //! Starting a child that leads its own process group.
 
-use crate::{End, ProcessGroup, ProcessIdentity, Signal, os};
+use crate::{End, ProcessGroup, ProcessIdentity, Signal, open_files, os};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -38,7 +38,8 @@ pub struct GroupChild {
 }
 
 /// Starts a child as the leader of a new process group, with stdin closed and all output in a file. Where the system can
-/// be told so, it and what it starts are ended before their host when memory runs out.
+/// be told so, it and what it starts are ended before their host when memory runs out, and may have as many files open as
+/// this process might before [`crate::raise_open_files`].
 ///
 /// # Errors
 /// When the program or the directory does not exist, the system refuses, or there is no async runtime to reap it.
@@ -52,6 +53,7 @@ pub fn spawn_group(spec: SpawnSpec) -> io::Result<GroupChild> {
     let child = command.spawn().map_err(|error| explain(error, &program, &spec.cwd))?;
     let pid = child.id().ok_or_else(|| io::Error::other("the child has no pid"))?;
     os::end_first(pid);
+    open_files::give_former(pid);
     match ProcessIdentity::of(pid) {
         Ok(identity) => Ok(GroupChild { child, identity }),
         Err(error) => {

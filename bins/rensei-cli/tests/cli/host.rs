@@ -100,6 +100,24 @@ fn sessions_run_without_a_control_plane() {
     assert!(unknown.stderr.contains("rensei session list"), "{}", unknown.stderr);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_host_takes_all_the_descriptors_that_it_may_and_sessions_get_what_is_usual() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(512), maximum }).unwrap();
+    let world = World::new();
+    world.configure(&world.repository(), "");
+    let (host, url) = world.host();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", host.pid())).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let hard = maximum.map_or("unlimited".to_owned(), |maximum| maximum.to_string());
+    assert_eq!(line.split_whitespace().take(2).collect::<Vec<_>>(), [&hard, &hard]);
+    let port = url.rsplit(':').next().unwrap();
+    let asked = ["session", "run", "--repository", "alpha", "--command", "ulimit -Sn", "--port", port];
+    assert_eq!(world.run(&asked).exits(0).stdout, "512\n");
+}
+
 #[test]
 fn a_detached_session_is_stopped_by_id() {
     let world = World::new();

@@ -28,6 +28,10 @@ pub(crate) fn run(context: &Context, args: RunArgs) -> CommandResult<ExitCode> {
     state_root::create(&root)?;
     mention_defaults(context, &args, &root);
     let _log = open_log(context, &root);
+    // Every session takes some.
+    if let Err(error) = rensei_process::raise_open_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     block_on_threads(async {
         let builder = builder(context, &args, root)?;
         serve(context, &args, builder).await
