@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Holes begin and end on such a boundary: file systems free whole blocks only.
@@ -26,11 +26,17 @@ pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(no_follow).open(path)
 }
 
+/// Takes the place of what is dropped where the file system cannot free ranges.
+const CUT: &[u8] = b"\n[... output was dropped here ...]\n";
+
 /// Frees the middle of a log that has grown beyond `keep_head + keep_tail` bytes, while its writer goes on.
 ///
 /// The file keeps its length and all offsets; the freed range reads as NUL bytes. At least `keep_head` first and
 /// `keep_tail` last bytes are untouched. Returns the range that is missing from the log now, or `None` when the log is
-/// small enough, nothing more could be freed, or the file system cannot free ranges (then nothing is lost, either).
+/// small enough or nothing more could be freed.
+///
+/// Where the file system cannot free ranges the file becomes shorter: a line that says so stands for the range, and half
+/// of `keep_tail` is kept, so that this is not done all the time.
 ///
 /// # Errors
 /// When the file cannot be opened, is a symlink, or the file system fails.
@@ -38,16 +44,39 @@ pub fn bound(path: &Path, keep_head: u64, keep_tail: u64) -> io::Result<Option<R
     let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
     let file = OpenOptions::new().read(true).write(true).custom_flags(no_follow).open(path)?;
     let start = keep_head.div_ceil(BLOCK).saturating_mul(BLOCK);
-    let end = file.metadata()?.len().saturating_sub(keep_tail) / BLOCK * BLOCK;
+    let size = file.metadata()?.len();
+    let end = size.saturating_sub(keep_tail) / BLOCK * BLOCK;
     if end <= start || !has_data(&file, start..end)? {
         return Ok(None);
     }
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     match fallocate(&file, flags, start, end - start) {
         Ok(()) => Ok(Some(start..end)),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let dropped = start..size - keep_tail / 2;
+            close_up(&file, &dropped)?;
+            Ok(Some(dropped))
+        }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Moves what follows the range to its beginning, and cuts off what is twice there then. Whatever is appended between the
+/// last look and the cut is lost. A writer that is always faster does not keep this going.
+fn close_up(file: &File, range: &Range<u64>) -> io::Result<()> {
+    let last = file.metadata()?.len().saturating_mul(2);
+    let (mut from, mut to) = (range.end, range.start + CUT.len() as u64);
+    file.write_all_at(CUT, range.start)?;
+    let mut piece = vec![0; 64 << 10];
+    while from < last {
+        let count = file.read_at(&mut piece, from)?;
+        if count == 0 {
+            break;
+        }
+        file.write_all_at(&piece[..count], to)?;
+        (from, to) = (from + count as u64, to + count as u64);
+    }
+    file.set_len(to)
 }
 
 /// Whether the range is more than a hole already.

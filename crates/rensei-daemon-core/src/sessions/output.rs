@@ -57,6 +57,8 @@ fn carry(id: &SessionId, path: &Path, offset: &mut u64) -> io::Result<()> {
     let mut file = open_child_file(path)?;
     let size = file.metadata()?.len();
     if size <= *offset {
+        // It may have become shorter, see `output_log::bound`.
+        *offset = size;
         return Ok(());
     }
     file.seek(SeekFrom::Start(*offset))?;

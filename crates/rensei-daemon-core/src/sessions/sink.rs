@@ -182,6 +182,8 @@ impl Shared {
     fn pump(&self, id: &SessionId, followed: &mut Followed) -> io::Result<bool> {
         let mut file = open_child_file(&followed.path)?;
         let size = file.metadata()?.len();
+        // It may have become shorter, see `output_log::bound`.
+        followed.offset = followed.offset.min(size);
         let behind = size.saturating_sub(followed.offset);
         if behind > MAX_BEHIND {
             self.skip(id, behind - MAX_BEHIND / 2);
