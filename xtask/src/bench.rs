@@ -19,7 +19,7 @@ enum What {
     /// What the daemon costs while sessions run: accept to exec, also beside a large heap, output, idleness, memory.
     Runtime(Options),
     /// Kits: listing 1000 of them, and detection in a tree of 20 000 files.
-    Kits,
+    Kits(Options),
     /// From asking for a workarea to having it, against git on the same data.
     Workarea(Options),
     /// Archiving, restoring and comparing a tree of 20 000 files, against `cp`, `git diff` and plain hashing.
@@ -44,9 +44,9 @@ pub(crate) fn run(args: &Args) -> Result<(), TaskError> {
         What::Dispatch(options) => daemon("dispatch", options),
         What::Runtime(options) => daemon("runtime", options),
         What::Control(options) => daemon("control", options),
-        What::Kits => kits(),
-        What::Workarea(options) => workarea("bench-workarea", options),
-        What::Archive(options) => workarea("bench-archive", options),
+        What::Kits(options) => alone("bench-kits", "bench", options),
+        What::Workarea(options) => alone("bench-workarea", "bench-workarea", options),
+        What::Archive(options) => alone("bench-archive", "bench-workarea", options),
     }
 }
 
@@ -64,27 +64,9 @@ fn daemon(suite: &str, Options { quick, json }: Options) -> Result<(), TaskError
     shell::run(command)
 }
 
-fn kits() -> Result<(), TaskError> {
-    shell::run(shell::command(&[
-        "cargo",
-        "build",
-        "--release",
-        "-p",
-        "xtask",
-        "--features",
-        "bench",
-        "--bin",
-        "bench-kits",
-    ]))?;
-    let target = metadata::load()?.target_directory;
-    let mut command = Command::new(target.join("release/bench-kits"));
-    command.arg(scratch(&target));
-    shell::run(command)
-}
-
-/// A program that measures workareas in its own process.
-fn workarea(name: &str, Options { quick, json }: Options) -> Result<(), TaskError> {
-    let build = ["cargo", "build", "--release", "-p", "xtask", "--features", "bench-workarea", "--bin", name];
+/// A program that measures in its own process.
+fn alone(name: &str, features: &str, Options { quick, json }: Options) -> Result<(), TaskError> {
+    let build = ["cargo", "build", "--release", "-p", "xtask", "--features", features, "--bin", name];
     shell::run(shell::command(&build))?;
     let target = metadata::load()?.target_directory;
     let mut command = Command::new(target.join("release").join(name));

@@ -1,41 +1,28 @@
 //! Behind `cargo xtask bench archive`: archiving, restoring and comparing a tree, next to the machine's own tools on the
 //! same data in the same run.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to people")]
 #![allow(clippy::expect_used, reason = "a benchmark that cannot go on ends with its reason")]
 
 mod peers;
-#[path = "../bench-dispatch/report.rs"]
-#[allow(dead_code, reason = "shared with the other benchmark")]
-mod report;
 
 use clap::Parser;
 use rensei_proto::control::RestoreRequest;
 use rensei_workarea::{ArchiveMetadata, Archives, RestoreContext};
-use report::{Goal, Report, Row};
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use xtask::{Goal, Options, Report, Row, Samples};
 
 #[derive(Debug, Parser)]
 struct Args {
-    /// Directory under which a temporary one is made. Its file system is part of what is measured.
-    #[arg(long)]
-    scratch: PathBuf,
-    /// Fewer files and rounds.
-    #[arg(long)]
-    quick: bool,
-    /// One JSON document instead of the table.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    options: Options,
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let Args { options } = Args::parse();
     let mut report = Report::begin();
-    let (files, rounds) = if args.quick { (2000, 3) } else { (20_000, 9) };
-    let scratch = tempfile::tempdir_in(&args.scratch).expect("the scratch directory is writable");
+    let (files, rounds) = if options.quick { (2000, 3) } else { (20_000, 9) };
+    let scratch = tempfile::tempdir_in(&options.scratch).expect("the scratch directory is writable");
     let bench = Bench::new(scratch.path(), files);
     let mut samples = Samples::default();
     // One of each per round, so that the neighbours disturb all alike.
@@ -44,11 +31,7 @@ fn main() -> ExitCode {
         bench.differences(&mut samples);
     }
     tell(&samples, &mut report);
-    if args.json {
-        report.print_json();
-    } else {
-        report.print_table();
-    }
+    report.print(options.json);
     ExitCode::SUCCESS
 }
 
@@ -62,24 +45,6 @@ fn tell(samples: &Samples, report: &mut Report) {
     }
     report.add(row("diff, 1 % changed", "diff", "git diff --no-index --raw").goal(Goal::Times(1.0)));
     report.add(row("diff, 1 % changed", "diff", "sha256 of both trees, 2 threads").goal(Goal::Times(1.5)));
-}
-
-/// Milliseconds by name.
-#[derive(Debug, Default)]
-struct Samples(BTreeMap<&'static str, Vec<f64>>);
-
-impl Samples {
-    fn take<T>(&mut self, name: &'static str, work: impl FnOnce() -> T) -> T {
-        let begun = Instant::now();
-        let result = work();
-        self.0.entry(name).or_default().push(begun.elapsed().as_secs_f64() * 1000.0);
-        result
-    }
-
-    /// The sample that the neighbours disturbed least.
-    fn best(&self, name: &str) -> f64 {
-        self.0.get(name).into_iter().flatten().copied().fold(f64::NAN, f64::min)
-    }
 }
 
 /// A tree, archives of it, and one of a tree that differs a little.

@@ -2,7 +2,6 @@
 
 use crate::Load;
 use crate::error::BenchError;
-use crate::report::{Goal, Report, Row};
 use crate::rig::{Host, Rig};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -14,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use xtask::{Goal, Report, Row};
 
 /// Connections that ask at the same time.
 const CONNECTIONS: usize = 32;

@@ -2,7 +2,6 @@
 
 use crate::bare::{self, BareSpawn};
 use crate::error::BenchError;
-use crate::report::{Goal, Report, Row};
 use crate::rig::{Host, REPOSITORY, Rig};
 use crate::stats::{Samples, now_ns};
 use crate::{Load, session_dir};
@@ -12,6 +11,7 @@ use rensei_proto::control::{PostSession, PostedDetail};
 use rensei_proto::operator::{CreateSession, Session};
 use rensei_proto::{SessionId, SessionSpec};
 use std::time::{Duration, Instant};
+use xtask::{Goal, Report, Row};
 
 /// Longest time that one session may take.
 const BOUND: Duration = Duration::from_secs(20);

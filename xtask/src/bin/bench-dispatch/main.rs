@@ -9,7 +9,6 @@ mod bare;
 mod control;
 mod error;
 mod latency;
-mod report;
 mod rig;
 mod runtime;
 mod startup;
@@ -18,32 +17,25 @@ mod throughput;
 
 use clap::Parser;
 use error::BenchError;
-use report::Report;
 use rig::{Host, Rig};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use xtask::{Options, Report};
 
 #[derive(Debug, Parser)]
 struct Args {
     /// Directory of the release binaries.
     #[arg(long)]
     programs: PathBuf,
-    /// Directory under which a temporary one is made. Its file system is part of what is measured.
-    #[arg(long)]
-    scratch: PathBuf,
+    #[command(flatten)]
+    options: Options,
     /// What is measured.
     #[arg(long, value_enum, default_value = "dispatch")]
     suite: Suite,
     /// Serves the content of this file and does nothing else: the limit that the control API is compared with.
     #[arg(long, hide = true)]
     bare: Option<PathBuf>,
-    /// A tenth of the work.
-    #[arg(long)]
-    quick: bool,
-    /// One JSON document instead of the table.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -107,11 +99,7 @@ fn main() -> ExitCode {
 async fn run(args: &Args) -> ExitCode {
     let mut report = Report::begin();
     let result = measure(args, &mut report).await;
-    if args.json {
-        report.print_json()
-    } else {
-        report.print_table()
-    }
+    report.print(args.options.json);
     ended(result)
 }
 
@@ -126,8 +114,8 @@ fn ended(result: Result<(), BenchError>) -> ExitCode {
 }
 
 async fn measure(args: &Args, report: &mut Report) -> Result<(), BenchError> {
-    let load = if args.quick { QUICK } else { FULL };
-    let mut rig = Rig::start(&args.programs, &args.scratch).await?;
+    let load = if args.options.quick { QUICK } else { FULL };
+    let mut rig = Rig::start(&args.programs, &args.options.scratch).await?;
     eprintln!("control plane at {}, state on {}", rig.platform_url(), rig.file_system());
     match args.suite {
         Suite::Dispatch => dispatch(&mut rig, load, report).await,

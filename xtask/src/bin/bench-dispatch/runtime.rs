@@ -3,7 +3,6 @@
 use crate::bare::quiet;
 use crate::error::BenchError;
 use crate::latency::{self, post, until_ended};
-use crate::report::{Goal, Report, Row};
 use crate::rig::{Host, Rig};
 use crate::startup::resident_mb;
 use crate::stats::Samples;
@@ -13,6 +12,7 @@ use rensei_proto::SessionId;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use xtask::{Goal, Report, Row};
 
 /// Heap of the program that embeds a host, in megabytes.
 const HEAP_MB: usize = 1024;

@@ -3,7 +3,6 @@
 use crate::Load;
 use crate::bare;
 use crate::error::BenchError;
-use crate::report::{Goal, Report, Row};
 use crate::rig::{Host, Rig};
 use crate::stats::Samples;
 use std::io::{Read as _, Write as _};
@@ -11,6 +10,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use xtask::{Goal, Report, Row};
 
 /// Nobody listens there: the daemon must not wait for it.
 const ABSENT_PLATFORM: &str = "orchestrator:\n  url: http://127.0.0.1:1\n  authToken: rsp_live_absent\n";

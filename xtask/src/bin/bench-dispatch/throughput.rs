@@ -3,7 +3,6 @@
 use crate::Load;
 use crate::bare;
 use crate::error::BenchError;
-use crate::report::{Goal, Report, Row};
 use crate::rig::Rig;
 use futures_util::future::try_join_all;
 use rensei_platform_client::{ListQuery, OperatorClient};
@@ -11,6 +10,7 @@ use rensei_proto::SessionStatus;
 use rensei_proto::operator::CreateSession;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use xtask::{Goal, Report, Row};
 
 /// Connections that create sessions.
 const CREATORS: usize = 4;

@@ -1,66 +1,41 @@
 //! What kits cost, next to what the file system alone costs, measured in the same run.
-#![expect(clippy::print_stdout, reason = "the report")]
 
+use clap::Parser;
 use rensei_kits::{Detection, Kit, Registry, RegistryOptions, Target};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use xtask::{Goal, Options, Report, Row, Samples};
 
 const KITS: usize = 1000;
 const DETECTING: usize = 100;
 const FILES: usize = 20_000;
-/// Of so many rounds the median counts.
-const ROUNDS: usize = 21;
-
-/// One line of the report.
-struct Row {
-    what: &'static str,
-    measured: Duration,
-    limit: &'static str,
-    alone: Duration,
-    /// Times of the limit.
-    goal: f64,
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    options: Options,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let scratch = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
-    let dir = tempfile::Builder::new().prefix("bench-kits-").tempdir_in(scratch)?;
-    let mut rows = list(&dir.path().join("kits"))?;
-    rows.extend(detect(&dir.path().join("tree"))?);
-    println!("{:<44} {:>10}  {:<34} {:>10} {:>7} {:>7}", "", "measured", "limit", "", "ratio", "goal");
-    for row in rows {
-        let ratio = row.measured.as_secs_f64() / row.alone.as_secs_f64();
-        println!(
-            "{:<44} {:>7.2} ms  {:<34} {:>7.2} ms {:>6.2}x {:>6.1}x{}",
-            row.what,
-            milliseconds(row.measured),
-            row.limit,
-            milliseconds(row.alone),
-            ratio,
-            row.goal,
-            if ratio > row.goal { "  missed" } else { "" }
-        );
-    }
+    let Args { options } = Args::parse();
+    let mut report = Report::begin();
+    let dir = tempfile::Builder::new().prefix("bench-kits-").tempdir_in(&options.scratch)?;
+    let rounds = if options.quick { 3 } else { 21 };
+    list(&dir.path().join("kits"), rounds, &mut report)?;
+    detect(&dir.path().join("tree"), rounds, &mut report)?;
+    report.print(options.json);
     Ok(())
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
-}
-
-/// The median of some rounds.
-fn time<T>(mut work: impl FnMut() -> T) -> Duration {
-    let mut times: Vec<Duration> = (0..ROUNDS)
-        .map(|_| {
-            let started = Instant::now();
-            std::hint::black_box(work());
-            started.elapsed()
-        })
-        .collect();
-    times.sort();
-    times[ROUNDS / 2]
+/// The median of some rounds, in milliseconds.
+fn time<T>(rounds: usize, mut work: impl FnMut() -> T) -> f64 {
+    let mut samples = Samples::default();
+    for _round in 0..rounds {
+        samples.take("", || std::hint::black_box(work()));
+    }
+    samples.median("")
 }
 
 fn manifest(n: usize) -> String {
@@ -72,7 +47,7 @@ fn manifest(n: usize) -> String {
     )
 }
 
-fn list(dir: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
+fn list(dir: &Path, rounds: usize, report: &mut Report) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(dir)?;
     for n in 0..KITS {
         fs::write(dir.join(format!("team__kit-{n:04}.kit.toml")), manifest(n))?;
@@ -80,34 +55,28 @@ fn list(dir: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
     // Files that have just been written are read again: the registry cannot know better.
     std::thread::sleep(Duration::from_millis(150));
     let registry = || Registry::new(RegistryOptions { scan_paths: vec![dir.to_owned()], ..RegistryOptions::default() });
-    let read =
-        time(|| entries(dir).iter().filter_map(|path| fs::read(path).ok()).map(|bytes| bytes.len()).sum::<usize>());
-    let stat = time(|| entries(dir).iter().filter(|path| path.symlink_metadata().is_ok()).count());
-    let cold = time(|| registry().list().kits.len());
+    let read = time(rounds, || {
+        entries(dir).iter().filter_map(|path| fs::read(path).ok()).map(|bytes| bytes.len()).sum::<usize>()
+    });
+    let stat = time(rounds, || entries(dir).iter().filter(|path| path.symlink_metadata().is_ok()).count());
+    let cold = time(rounds, || registry().list().kits.len());
     let warm_registry = registry();
     if warm_registry.list().kits.len() != KITS {
         return Err("the registry does not see all kits".into());
     }
-    let warm = time(|| warm_registry.list().kits.len());
-    Ok(vec![
-        Row {
-            what: "list of 1000 kits, first time",
-            measured: cold,
-            limit: "reading 1000 files",
-            alone: read,
-            goal: 20.0,
-        },
-        Row {
-            what: "list of 1000 kits, nothing changed",
-            measured: warm,
-            limit: "stat of 1000 files",
-            alone: stat,
-            goal: 10.0,
-        },
-    ])
+    let warm = time(rounds, || warm_registry.list().kits.len());
+    report.add(
+        Row::latency("list of 1000 kits, first time", cold).limit("reading 1000 files", read).goal(Goal::Times(20.0)),
+    );
+    report.add(
+        Row::latency("list of 1000 kits, nothing changed", warm)
+            .limit("stat of 1000 files", stat)
+            .goal(Goal::Times(10.0)),
+    );
+    Ok(())
 }
 
-fn detect(tree: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
+fn detect(tree: &Path, rounds: usize, report: &mut Report) -> Result<(), Box<dyn Error>> {
     for n in 0..FILES {
         let dir = tree.join(format!("part-{}/dir-{}/leaf-{}", n % 10, n / 10 % 20, n / 200 % 10));
         if n < FILES / 10 {
@@ -127,14 +96,15 @@ fn detect(tree: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
     if found != 10 {
         return Err(format!("{found} kits found instead of 10").into());
     }
-    let walk = time(|| walked(tree));
-    let by_name = time(|| Detection::of(tree, &exact, Target::host()).map_or(0, |detection| detection.matches.len()));
-    let by_glob = time(|| Detection::of(tree, &globs, Target::host()).map_or(0, |detection| detection.matches.len()));
-    let limit = "plain walk over 20 000 files";
-    Ok(vec![
-        Row { what: "detection, 100 kits by name, 20 000 files", measured: by_name, limit, alone: walk, goal: 2.0 },
-        Row { what: "detection, 100 kits by deep glob", measured: by_glob, limit, alone: walk, goal: 5.0 },
-    ])
+    let walk = time(rounds, || walked(tree));
+    let by_name =
+        time(rounds, || Detection::of(tree, &exact, Target::host()).map_or(0, |detection| detection.matches.len()));
+    let by_glob =
+        time(rounds, || Detection::of(tree, &globs, Target::host()).map_or(0, |detection| detection.matches.len()));
+    let row = |what: &str, measured: f64| Row::latency(what, measured).limit("plain walk over 20 000 files", walk);
+    report.add(row("detection, 100 kits by name", by_name).goal(Goal::Times(2.0)));
+    report.add(row("detection, 100 kits by deep glob", by_glob).goal(Goal::Times(5.0)));
+    Ok(())
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {

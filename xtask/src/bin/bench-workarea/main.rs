@@ -1,40 +1,28 @@
 //! Behind `cargo xtask bench workarea`: what it takes to get a workarea, next to what git takes on the same data in
 //! the same run.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to people")]
 #![allow(clippy::expect_used, reason = "a benchmark that cannot go on ends with its reason")]
 
 mod data;
 mod measure;
-#[path = "../bench-dispatch/report.rs"]
-#[allow(dead_code, reason = "shared with the other benchmark")]
-mod report;
 
 use clap::Parser;
 use data::Data;
-use measure::{Fixture, Samples};
-use report::{Goal, Report, Row};
-use std::path::PathBuf;
+use measure::Fixture;
 use std::process::ExitCode;
+use xtask::{Goal, Options, Report, Row, Samples};
 
 #[derive(Debug, Parser)]
 struct Args {
-    /// Directory under which a temporary one is made. Its file system is part of what is measured.
-    #[arg(long)]
-    scratch: PathBuf,
-    /// Fewer files and rounds.
-    #[arg(long)]
-    quick: bool,
-    /// One JSON document instead of the table.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    options: Options,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let Args { options } = Args::parse();
     let mut report = Report::begin();
-    let (files, rounds) = if args.quick { (2000, 3) } else { (20_000, 7) };
-    let scratch = tempfile::tempdir_in(&args.scratch).expect("the scratch directory is writable");
+    let (files, rounds) = if options.quick { (2000, 3) } else { (20_000, 7) };
+    let scratch = tempfile::tempdir_in(&options.scratch).expect("the scratch directory is writable");
     let data = Data::make(scratch.path(), files);
     let fixture = Fixture::new(scratch.path(), &data);
     let mut samples = Samples::default();
@@ -44,11 +32,7 @@ async fn main() -> ExitCode {
     }
     fixture.crowd(&mut samples).await;
     tell(&samples, &mut report);
-    if args.json {
-        report.print_json()
-    } else {
-        report.print_table()
-    }
+    report.print(options.json);
     ExitCode::SUCCESS
 }
 

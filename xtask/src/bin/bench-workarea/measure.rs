@@ -3,13 +3,9 @@
 use crate::data::{Data, git, name};
 use rensei_proto::SessionId;
 use rensei_workarea::{AcquireRequest, GitEnvironment, ReleaseMode, WorkareaManager};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// Milliseconds by name.
-#[derive(Debug, Default)]
-pub(crate) struct Samples(BTreeMap<String, Vec<f64>>);
+use xtask::{Samples, milliseconds};
 
 /// When a sample was begun.
 #[derive(Clone, Copy)]
@@ -21,6 +17,13 @@ struct Begun {
 impl Begun {
     fn now() -> Self {
         Self { at: Instant::now(), processor_ms: processor_ms() }
+    }
+
+    /// Notes how long it took, and what of the processor.
+    fn end(self, name: &str, samples: &mut Samples) {
+        let taken = milliseconds(self.at.elapsed());
+        samples.put(&processor(name), processor_ms() - self.processor_ms);
+        samples.put(name, taken);
     }
 }
 
@@ -36,19 +39,6 @@ fn processor_ms() -> f64 {
 /// Name of the processor time of a sample: neighbours disturb it less than the time that passes.
 pub(crate) fn processor(name: &str) -> String {
     format!("{name}, processor time")
-}
-
-impl Samples {
-    fn add(&mut self, name: &str, begun: Begun) {
-        let mut put = |name: String, ms: f64| self.0.entry(name).or_default().push(ms);
-        put(processor(name), processor_ms() - begun.processor_ms);
-        put(name.to_owned(), begun.at.elapsed().as_secs_f64() * 1000.0);
-    }
-
-    /// The sample that the neighbours disturbed least.
-    pub(crate) fn best(&self, name: &str) -> f64 {
-        self.0.get(name).into_iter().flatten().copied().fold(f64::NAN, f64::min)
-    }
 }
 
 /// A manager, and a clone that git reuses.
@@ -94,29 +84,29 @@ impl<'a> Fixture<'a> {
 
         let begun = Begun::now();
         let path = self.acquire("fresh", new).await;
-        samples.add("fresh", begun);
+        begun.end("fresh", samples);
         assert_eq!(git(&path, &["status", "--porcelain"]), "");
         self.release("fresh", ReleaseMode::ReturnToPool).await;
         self.cold_peers(round, samples);
 
         let begun = Begun::now();
         self.acquire("warm", new).await;
-        samples.add("warm", begun);
+        begun.end("warm", samples);
         let begun = Begun::now();
         self.release("warm", ReleaseMode::ReturnToPool).await;
-        samples.add("release", begun);
+        begun.end("release", samples);
         git(&self.clone, &["reset", "--hard", "-q", new]);
         let begun = Begun::now();
         git(&self.clone, &["reset", "--hard", "-q", new]);
         git(&self.clone, &["clean", "-fdxq"]);
-        samples.add("reset --hard && clean -fdx", begun);
+        begun.end("reset --hard && clean -fdx", samples);
 
         let path = self.acquire("dirty", old).await;
         self.soil(&path);
         self.release("dirty", ReleaseMode::ReturnToPool).await;
         let begun = Begun::now();
         let path = self.acquire("dirty", "main").await;
-        samples.add("warm, dirty", begun);
+        begun.end("warm, dirty", samples);
         assert_eq!(git(&path, &["status", "--porcelain", "--ignored"]), "");
         self.release("dirty", ReleaseMode::Destroy).await;
         git(&self.clone, &["checkout", "-q", "--detach", old]);
@@ -125,7 +115,7 @@ impl<'a> Fixture<'a> {
         git(&self.clone, &["fetch", "-q", "origin", "main"]);
         git(&self.clone, &["reset", "--hard", "-q", "FETCH_HEAD"]);
         git(&self.clone, &["clean", "-fdxq"]);
-        samples.add("fetch && reset && clean, dirty", begun);
+        begun.end("fetch && reset && clean, dirty", samples);
     }
 
     /// What git does when there is no workarea yet.
@@ -144,7 +134,7 @@ impl<'a> Fixture<'a> {
         for (name, args) in peers {
             let begun = Begun::now();
             git(&self.scratch, &args);
-            samples.add(name, begun);
+            begun.end(name, samples);
             std::fs::remove_dir_all(&target).expect("git made it");
             git(&self.data.large, &["worktree", "prune"]);
         }
@@ -182,7 +172,7 @@ impl<'a> Fixture<'a> {
             for task in tasks {
                 task.await.expect("no panic").expect("there is room and a repository");
             }
-            samples.add(name, begun);
+            begun.end(name, samples);
             for number in 0..32 {
                 self.release(&format!("c{number}"), ReleaseMode::ReturnToPool).await;
             }
@@ -196,7 +186,7 @@ impl<'a> Fixture<'a> {
                 });
             }
         });
-        samples.add("32 clones", begun);
+        begun.end("32 clones", samples);
     }
 }
 

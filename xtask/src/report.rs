@@ -1,11 +1,12 @@
 //! What was measured, next to its limit and its goal.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is for the person who measures")]
 
 use serde::Serialize;
 
 /// One line of the report.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Row {
+pub struct Row {
     what: String,
     unit: &'static str,
     measured: f64,
@@ -29,7 +30,7 @@ struct Limit {
 /// When a row is good.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Goal {
+pub enum Goal {
     /// At most so many times the limit.
     Times(f64),
     /// At least so many times the limit.
@@ -46,29 +47,29 @@ impl Row {
     }
 
     /// A duration in milliseconds.
-    pub(crate) fn latency(what: &str, milliseconds: f64) -> Self {
+    pub fn latency(what: &str, milliseconds: f64) -> Self {
         Self::new(what, "ms", milliseconds)
     }
 
     /// A rate per second.
-    pub(crate) fn rate(what: &str, per_second: f64) -> Self {
+    pub fn rate(what: &str, per_second: f64) -> Self {
         Self::new(what, "/s", per_second)
     }
 
     /// Resident memory in megabytes.
-    pub(crate) fn memory(what: &str, megabytes: f64) -> Self {
+    pub fn memory(what: &str, megabytes: f64) -> Self {
         Self::new(what, "MB", megabytes)
     }
 
     /// Adds the limit of the same run.
-    pub(crate) fn limit(mut self, what: &str, measured: f64) -> Self {
+    pub fn limit(mut self, what: &str, measured: f64) -> Self {
         self.limit = Some(Limit { what: what.to_owned(), measured });
         self.ratio = Some(self.measured / measured);
         self
     }
 
     /// Adds the goal and says whether it is met.
-    pub(crate) fn goal(mut self, goal: Goal) -> Self {
+    pub fn goal(mut self, goal: Goal) -> Self {
         self.goal = Some(goal);
         self.met = Some(match goal {
             Goal::Times(times) => self.ratio.is_some_and(|ratio| ratio <= times),
@@ -86,7 +87,7 @@ const BUSY: f64 = 0.5;
 /// All rows, in the order of measurement.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Report {
+pub struct Report {
     /// Load average of the last minute before the run: what else the machine was doing.
     load_before: Option<f64>,
     rows: Vec<Row>,
@@ -94,22 +95,28 @@ pub(crate) struct Report {
 
 impl Report {
     /// An empty report that knows how busy the machine was.
-    pub(crate) fn begin() -> Self {
+    pub fn begin() -> Self {
         let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self { load_before: text.split_whitespace().next().and_then(|load| load.parse().ok()), rows: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, row: Row) {
+    /// Adds a row, and shows it to who waits.
+    pub fn add(&mut self, row: Row) {
         eprintln!("  {}: {}", row.what, number(row.measured, row.unit));
         self.rows.push(row);
     }
 
-    pub(crate) fn print_json(&self) {
-        let text = serde_json::to_string_pretty(self).expect("numbers and text are JSON");
-        println!("{text}");
+    /// Prints everything, as one JSON document or as a table.
+    pub fn print(&self, json: bool) {
+        if json {
+            let text = serde_json::to_string_pretty(self).expect("numbers and text are JSON");
+            println!("{text}");
+        } else {
+            self.print_table();
+        }
     }
 
-    pub(crate) fn print_table(&self) {
+    fn print_table(&self) {
         println!();
         println!("{:<34} {:>12}  {:<46} {:>6}  {:<14} met", "what", "measured", "limit in this run", "ratio", "goal");
         for row in &self.rows {
