@@ -25,6 +25,6 @@ pub(crate) fn give_former(pid: u32) {
     if let Some(former) = FORMER.get()
         && let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)
     {
-        let _gone = prlimit(Some(pid), Resource::Nofile, former.clone());
+        let _gone = prlimit(Some(pid), Resource::Nofile, *former);
     }
 }

@@ -1,7 +1,7 @@
 //! Logs on a file system that cannot free the middle of a file. Only root can mount one; without it this test says so
 //! and passes.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a failed step is a failed test")]
+#![expect(clippy::print_stdout, reason = "somebody should hear that nothing was tested")]
 
 use rensei_process::{SpawnSpec, output_log, spawn_group};
 use std::collections::BTreeMap;

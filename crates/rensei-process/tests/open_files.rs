@@ -1,6 +1,5 @@
 //! Limits of open files. Alone in its process, because they are the process's.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use rensei_process::{End, SpawnSpec, output_log, raise_open_files, spawn_group};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
