@@ -12,11 +12,13 @@ struct Alias {
     is_deprecated: bool,
 }
 
-/// All of them; a longer one stands before its beginning.
+/// What once was about other machines than this one, which no command here is.
+const ELSEWHERE: &[&[&str]] = &[&["machine"], &["execution", "route"]];
+
+/// All of them.
 const ALIASES: &[Alias] = &[
     Alias { old: &["daemon"], new: &["host"], is_deprecated: true },
-    Alias { old: &["execution", "set"], new: &["capacity", "set"], is_deprecated: true },
-    Alias { old: &["execution", "status"], new: &["capacity", "status"], is_deprecated: true },
+    Alias { old: &["execution"], new: &["capacity"], is_deprecated: true },
     Alias { old: &["host", "capacity"], new: &["capacity"], is_deprecated: false },
     Alias { old: &["host", "kit"], new: &["kit"], is_deprecated: false },
     Alias { old: &["host", "provider"], new: &["provider"], is_deprecated: false },
@@ -29,8 +31,12 @@ const ALIASES: &[Alias] = &[
 pub(crate) fn resolve(mut argv: Vec<OsString>) -> (Vec<OsString>, Option<String>) {
     let at = first_word(&argv);
     let word = |n: usize| argv.get(n).and_then(|word| word.to_str());
-    let is_used = |alias: &&Alias| alias.old.iter().enumerate().all(|(n, old)| word(at + n) == Some(old));
-    let Some(alias) = ALIASES.iter().find(is_used) else { return (argv, None) };
+    let is_used = |name: &[&str]| name.iter().enumerate().all(|(n, old)| word(at + n) == Some(old));
+    if let Some(name) = ELSEWHERE.iter().find(|name| is_used(name)) {
+        let notice = format!("`rensei {}` is about a fleet, which this program does not manage", name.join(" "));
+        return (argv, Some(format!("{notice}; this machine: `rensei host --help`")));
+    }
+    let Some(alias) = ALIASES.iter().find(|alias| is_used(alias.old)) else { return (argv, None) };
     let behind = at + alias.old.len();
     let verb =
         word(behind).filter(|verb| verb.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !verb.starts_with('-'));
@@ -77,17 +83,19 @@ mod tests {
 
     #[test]
     fn other_lines_stay() {
-        // What is not there has no other name either.
-        for line in [
-            "rensei",
-            "rensei host status",
-            "rensei execution route show",
-            "rensei machine list",
-            "rensei session show daemon",
-            "rensei --color",
-        ] {
+        for line in ["rensei", "rensei host status", "rensei session show daemon", "rensei --color"] {
             assert_eq!(resolved(line), (line.to_owned(), None));
         }
+    }
+
+    #[test]
+    fn what_is_about_other_machines_is_told_apart_from_a_mistake() {
+        for (line, name) in [("rensei machine list", "machine"), ("rensei execution route show p", "execution route")] {
+            let (same, notice) = resolved(line);
+            assert_eq!(same, line);
+            assert!(notice.unwrap().starts_with(&format!("`rensei {name}` is about a fleet")));
+        }
+        assert_eq!(resolved("rensei execution --help").0, "rensei capacity --help");
     }
 
     #[test]
