@@ -104,7 +104,10 @@ fn sheet(output: &Output, provider: &Provider) -> String {
     rows.add("Trust", text::clean(&provider.trust));
     rows.add_some("Signer", provider.signer_id.as_deref().map(text::clean));
     rows.add_some("SignedAt", provider.signed_at.as_deref().map(text::clean));
-    let mut page = format!("{rows}\n\n{}", output.heading("Capabilities:"));
+    let mut page = rows.to_string();
+    if !provider.capabilities.is_empty() {
+        page.push_str(&format!("\n\n{}", output.heading("Capabilities:")));
+    }
     for (name, value) in &provider.capabilities {
         let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         page.push_str(&format!("\n  {}: {}", text::clean(name), text::clean(&shown)));
@@ -135,6 +138,7 @@ mod tests {
     #[test]
     fn a_sheet_says_why_and_what_it_can_do() {
         let mut provider = Provider::runtime("amp\u{1b}[2J", "1.0").inactive("no program `amp` in PATH");
+        assert!(!sheet(&output(), &provider).contains("Capabilities"), "no heading above nothing");
         provider.capabilities.insert("supportsSessionResume".to_owned(), false.into());
         provider.capabilities.insert("humanLabel".to_owned(), "Amp".into());
         let text = sheet(&output(), &provider);

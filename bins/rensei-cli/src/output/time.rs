@@ -27,12 +27,17 @@ pub(crate) fn between(from_ms: i64, to_ms: i64) -> Duration {
 
 /// How long ago: `12s ago`, `3m ago`, `4h ago`, `2d ago`.
 pub(crate) fn ago(then_ms: i64, now_ms: i64) -> String {
+    age(then_ms, now_ms).map_or_else(|| "just now".to_owned(), |age| format!("{age} ago"))
+}
+
+/// How old: `12s`, `3m`, `4h`, `2d`; nothing within a second.
+pub(crate) fn age(then_ms: i64, now_ms: i64) -> Option<String> {
     match between(then_ms, now_ms).as_secs() {
-        0 => "just now".to_owned(),
-        s @ 1..60 => format!("{s}s ago"),
-        s @ 60..3600 => format!("{}m ago", s / 60),
-        s @ 3600..86_400 => format!("{}h ago", s / 3600),
-        s => format!("{}d ago", s / 86_400),
+        0 => None,
+        s @ 1..60 => Some(format!("{s}s")),
+        s @ 60..3600 => Some(format!("{}m", s / 60)),
+        s @ 3600..86_400 => Some(format!("{}h", s / 3600)),
+        s => Some(format!("{}d", s / 86_400)),
     }
 }
 

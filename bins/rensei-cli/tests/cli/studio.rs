@@ -218,7 +218,8 @@ const MASKS: &[(&str, &str)] = &[
     // States that last no longer than a blink are not always seen.
     (r"\[daemon\] state -> (draining|stopping)\n", ""),
     ("REPO +TOOLCHAIN", "REPO  TOOLCHAIN"),
-    ("AGE +PROJECT", "AGE    PROJECT"),
+    (r"(main +)(-|\d+[smhd])( +|\n)", "$1[age]$3"),
+    (r"\[age\] +", "[age]  "),
     (r"\b[0-9a-f]{40}\b", "[commit]"),
     (r"\b(rsp|rsk)_live_[A-Za-z0-9_-]+", "[token]"),
     // Scores depend on how long things took.

@@ -91,7 +91,8 @@ impl HostClient {
         query: OutputQuery,
         mut show: impl FnMut(&[u8]) -> CommandResult,
     ) -> CommandResult {
-        let mut chunks = self.client.output(id, query).await.map_err(|error| self.failed(error))?;
+        let missing = || format!("session not found: {id}");
+        let mut chunks = self.ask_about(missing, async |api| api.output(id, query).await).await?;
         while let Some(chunk) = chunks.next_chunk().await {
             show(&chunk.map_err(|error| self.failed(error))?)?;
         }
@@ -126,6 +127,9 @@ fn said(address: &AddressArgs) -> Option<String> {
 const fn next_step(status: u16) -> &'static str {
     match status {
         400 => "see what this host serves: `rensei host stats`",
+        502 => {
+            "see whether git can read the repository: `git ls-remote <url>`; what the daemon did: `rensei host logs`"
+        }
         409 | 503 => "see what the daemon does: `rensei host status`",
         _ => "see the daemon's log: `rensei host logs`",
     }

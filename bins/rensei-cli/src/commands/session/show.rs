@@ -16,7 +16,8 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> CommandResult<Exit
             if args.json { output.json(&session)? } else { output.line(sheet::of_platform(output, &session))? }
         }
         Target::Host(host) => {
-            let view = host.ask(async |api| api.session_record(&args.session).await).await?;
+            let missing = || format!("session not found: {}", args.session);
+            let view = host.ask_about(missing, async |api| api.session_record(&args.session).await).await?;
             if args.json { output.json(&view)? } else { output.line(sheet::of_host(output, &view, true))? }
         }
     }

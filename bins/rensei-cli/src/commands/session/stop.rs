@@ -5,6 +5,7 @@ use crate::args::session::StopArgs;
 use crate::commands::Context;
 use crate::error::CommandResult;
 use crate::output::text;
+use rensei_control_api::ControlClient;
 use std::process::ExitCode;
 
 /// Asks for the end of a session.
@@ -21,7 +22,9 @@ pub(super) async fn run(context: &Context, args: StopArgs) -> CommandResult<Exit
             }
         }
         Target::Host(host) => {
-            let answer = host.ask(async |api| api.stop_session(id, args.reason.as_deref()).await).await?;
+            let missing = || format!("session not found: {id}");
+            let stop = async |api: &ControlClient| api.stop_session(id, args.reason.as_deref()).await;
+            let answer = host.ask_about(missing, stop).await?;
             match (args.json, answer.stopped) {
                 (true, _) => output.json(&answer)?,
                 (false, true) => output.line(format_args!("{id} is being stopped"))?,
