@@ -408,6 +408,31 @@ mod tests {
         fixture.assert_whole("loose");
     }
 
+    #[tokio::test]
+    async fn a_mirror_that_cannot_be_packed_is_as_it_was_and_left_alone_for_a_while() {
+        for program in ["git", "no-git-on-this-machine"] {
+            let dir = tempfile::tempdir().unwrap();
+            let fixture = Fixture::new(dir.path(), program);
+            fixture.rewrite(0).await;
+            fixture.rewrite(1).await;
+            let packs = fixture.mirror.objects().join("pack");
+            let damaged =
+                salvage::entries(&packs).into_iter().find(|path| path.extension().unwrap() == "pack").unwrap();
+            std::fs::remove_file(&damaged).unwrap();
+            std::fs::write(&damaged, "PACK").unwrap();
+            let before: BTreeSet<PathBuf> = salvage::entries(&packs).into_iter().collect();
+            let now = Instant::now();
+            let error = fixture.mirror.keep_up(now).await.unwrap_err();
+            assert!(error.to_string().contains("pack"), "{error}");
+            assert_eq!(salvage::entries(&packs).into_iter().collect::<BTreeSet<_>>(), before, "{program}");
+            for number in 0..=MAX_PACKS {
+                std::fs::write(packs.join(format!("pack-{number}.pack")), "").unwrap();
+            }
+            assert!(!fixture.mirror.needs_upkeep(now) && fixture.mirror.needs_upkeep(now + REST), "{program}");
+            assert_eq!(salvage::entries(&dir.path().join("repos")).len(), 2, "{program}");
+        }
+    }
+
     /// What the killed process does, over and over.
     #[tokio::test]
     async fn victim() {
