@@ -52,7 +52,7 @@ struct Inner {
     repos: PathBuf,
     worktrees: PathBuf,
     pool_dir: PathBuf,
-    /// Directories with what became of checkouts: one in each directory of these, or in `tree` there.
+    /// Directories with what became of checkouts, in this order: one in each directory of these, or in `tree` there.
     heirs: [PathBuf; 3],
     pool: Pool,
     settings: Mutex<PoolSettings>,
@@ -75,7 +75,7 @@ impl WorkareaManager {
     /// that are kept here.
     #[must_use]
     pub fn archived_in(state_root: &Path, git: GitEnvironment, archives: &Path, retained: &Path) -> Self {
-        let heirs = [archives.to_owned(), restored_beside(archives), retained.to_owned()];
+        let heirs = [retained.to_owned(), archives.to_owned(), restored_beside(archives)];
         let (manager, found, asked) = Self::unattended(state_root, git, heirs);
         manager.keep_tidy(found, asked);
         manager

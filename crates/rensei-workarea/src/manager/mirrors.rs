@@ -22,9 +22,7 @@ impl WorkareaManager {
 
     /// Has mirrors packed again in the background if they need it.
     pub(super) fn keep_mirrors_up(&self) {
-        // It takes room at first.
-        let has_room = || self.disk_is_filling().is_ok_and(|filling| !filling);
-        if self.mirror_in_need().is_some() && has_room() {
+        if self.mirror_in_need().is_some() {
             self.chore(Chore::Repack, async |manager| {
                 while let Some(mirror) = manager.mirror_in_need() {
                     if let Err(error) = mirror.keep_up(Instant::now()).await {
@@ -42,6 +40,8 @@ impl WorkareaManager {
             let mirrors = self.inner.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
             mirrors.values().cloned().collect()
         };
-        used.into_iter().find(|mirror| mirror.needs_upkeep(Instant::now()))
+        // Packing takes room at first.
+        let has_room = self.disk_is_filling().is_ok_and(|filling| !filling);
+        used.into_iter().find(|mirror| mirror.needs_upkeep(Instant::now(), has_room))
     }
 }

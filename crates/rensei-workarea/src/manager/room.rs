@@ -6,8 +6,8 @@ use crate::alternates::lenders;
 use crate::blocking::blocking;
 use crate::mirror::{last_use, remove_if_unused};
 use crate::pool::{self, PoolSettings, Pressure};
-use rustix::io::Errno;
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -47,58 +47,67 @@ impl WorkareaManager {
     /// Deletes the mirror that was used longest ago, of those that nobody has used for a day and that no checkout borrows
     /// from; whether there was one. It is made again when a session needs it.
     fn drop_unused_mirror(&self) -> bool {
-        let Some(since) = SystemTime::now().checked_sub(UNUSED) else { return false };
-        let mut unused: Vec<_> = directories(&self.inner.repos)
+        let dropped = SystemTime::now().checked_sub(UNUSED).map(|since| self.drop_mirror_unused_since(since));
+        dropped.unwrap_or(Ok(false)).unwrap_or_else(|error| {
+            tracing::warn!(%error, "no mirror that nobody needs could be found and deleted");
+            false
+        })
+    }
+
+    fn drop_mirror_unused_since(&self, since: SystemTime) -> io::Result<bool> {
+        let mut unused: Vec<_> = directories(&self.inner.repos)?
+            .into_iter()
             .filter_map(|mirror| Some((last_use(&mirror).ok()?, mirror)))
             .filter(|(used, _)| *used <= since)
             .collect();
         if unused.is_empty() {
-            return false;
+            return Ok(false);
         }
-        let Some(lending) = self.lending() else { return false };
+        let lending = self.lending()?;
         unused.retain(|(_, mirror)| !lending.contains(mirror));
         unused.sort();
-        unused.into_iter().any(|(_, mirror)| match remove_if_unused(&mirror, since) {
-            Ok(removed) => {
+        for (_, mirror) in unused {
+            if remove_if_unused(&mirror, since)? {
                 let shown = mirror.display();
-                tracing::info!(event = "mirror-evicted", mirror = %shown, removed, "the disk is full, and nobody uses a mirror");
-                removed
+                tracing::info!(event = "mirror-evicted", mirror = %shown, "the disk is full, and nobody uses a mirror");
+                return Ok(true);
             }
-            Err(error) => {
-                tracing::warn!(mirror = %mirror.display(), %error, "an unused mirror could not be deleted");
-                false
-            }
-        })
+        }
+        Ok(false)
     }
 
-    /// Mirrors that somebody borrows from: checkouts of sessions, and what is left of those that failed. None when that
-    /// cannot be found out.
-    fn lending(&self) -> Option<HashSet<PathBuf>> {
+    /// Mirrors that somebody borrows from: checkouts of sessions, and what is left of those that failed.
+    fn lending(&self) -> io::Result<HashSet<PathBuf>> {
         let inner = &self.inner;
         let mut lending: HashSet<PathBuf> = inner.pool.mirrors_in_use().map(|name| inner.repos.join(name)).collect();
-        for tree in inner.heirs.iter().chain([&inner.worktrees]).flat_map(|dir| directories(dir)) {
-            // An archive has a manifest beside its tree.
-            for tree in [tree.join("tree"), tree] {
-                match lenders(&tree) {
-                    Ok(found) => lending.extend(found),
-                    Err(Errno::NOENT | Errno::NOTDIR) => {}
-                    Err(error) => {
-                        let tree = tree.display();
-                        tracing::warn!(%tree, %error, "no mirror is deleted: it is not known which ones are needed");
-                        return None;
-                    }
+        // In the order in which a checkout may move meanwhile.
+        for dir in [&inner.worktrees].into_iter().chain(&inner.heirs) {
+            for place in directories(dir)? {
+                // An archive has a manifest beside its tree.
+                for tree in [place.join("tree"), place] {
+                    lending.extend(lenders(&tree)?);
                 }
             }
         }
-        Some(lending)
+        Ok(lending)
     }
 }
 
-/// What is in a directory and neither hidden nor a file.
-fn directories(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let shown = entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
-    shown.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+/// What is in a directory and neither hidden nor a file; nothing when there is no such directory.
+fn directories(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") && entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
 }
 
 fn warn_of(full: Pressure, settings: &PoolSettings) {
