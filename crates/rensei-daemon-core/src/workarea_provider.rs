@@ -71,7 +71,7 @@ pub trait WorkareaProvider: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Makes workareas ahead, `count` for each of these. Default: not done.
+    /// Keeps `count` workareas ready for each of these from now on, and for nothing else. Default: not done.
     fn prewarm(&self, _ahead: Vec<AcquireRequest>, _count: usize) {}
 
     /// Takes over what the configuration says of pools, at the start and after changes. Default: ignored.
