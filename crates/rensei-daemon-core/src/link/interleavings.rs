@@ -20,6 +20,8 @@ enum Event {
     Latency(u64),
     /// The caller in this lane goes away in the middle of what it does.
     Abandon(usize),
+    /// The registration token is replaced, and the host, should it wait to be let in, tries at once.
+    ReplaceToken,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +35,8 @@ struct Plane {
     latency: u64,
     /// A registration is justified: a worker was unknown, or there is no way to refresh.
     licence: bool,
-    registrations: Vec<Instant>,
+    /// When each was asked for, and whether somebody had an identity when it was answered.
+    registrations: Vec<(Instant, bool)>,
     violations: Vec<&'static str>,
 }
 
@@ -97,7 +100,7 @@ impl World {
             Event::Register(status) => plane.register = status,
             Event::Lanes(status) => plane.lanes = status,
             Event::Latency(latency) => plane.latency = latency,
-            Event::Abandon(_) => {}
+            Event::Abandon(_) | Event::ReplaceToken => {}
         }
     }
 }
@@ -118,7 +121,8 @@ impl IdentityService for Arc<World> {
     async fn register(&self, _: &Secret, _: &RegisterRequest) -> Result<RegisterResponse, ClientError> {
         {
             let mut plane = self.plane();
-            plane.registrations.push(Instant::now());
+            let has_identity = plane.minted > 0;
+            plane.registrations.push((Instant::now(), has_identity));
             if !plane.licence {
                 plane.violations.push("registered without need");
             }
@@ -130,6 +134,9 @@ impl IdentityService for Arc<World> {
         }
         plane.licence = false;
         plane.worker = Some(format!("wkr_{}", plane.minted + 1));
+        if let Some((_asked, has_identity)) = plane.registrations.last_mut() {
+            *has_identity = true;
+        }
         Ok(plane.mint())
     }
 
@@ -187,18 +194,21 @@ async fn play(events: Vec<(u64, Event)>) -> Result<(), TestCaseError> {
     let world = Arc::new(World::default());
     world.plane().licence = true;
     let link = linked(&world);
-    link.connect().await;
     let abandons: [_; 2] = std::array::from_fn(|_| Arc::new(tokio::sync::Notify::new()));
     let successes: [_; 2] = std::array::from_fn(|_| Arc::new(AtomicUsize::new(0)));
     let mut lanes = tokio::task::JoinSet::new();
     for (abandon, successes) in abandons.iter().zip(&successes) {
         lanes.spawn(lane(Arc::clone(&link), Arc::clone(abandon), Arc::clone(successes)));
     }
-    for (delay, event) in events {
+    let connecting = Arc::clone(&link);
+    lanes.spawn(async move { connecting.connect().await });
+    for (nth, (delay, event)) in events.into_iter().enumerate() {
         tokio::time::sleep(Duration::from_millis(delay)).await;
         world.apply(event);
-        if let Event::Abandon(nth) = event {
-            abandons[nth].notify_waiters();
+        match event {
+            Event::Abandon(nth) => abandons[nth].notify_waiters(),
+            Event::ReplaceToken => link.replace_registration_token(Secret::from(format!("rsp_live_{nth}").as_str())),
+            _ => {}
         }
     }
     for healthy in [Event::Refresh(0), Event::Register(0), Event::Lanes(0), Event::Latency(5)] {
@@ -215,8 +225,10 @@ async fn play(events: Vec<(u64, Event)>) -> Result<(), TestCaseError> {
     prop_assert_eq!(plane.worker.as_deref(), Some(current.worker_id.as_str()), "a dead identity is kept");
     prop_assert_eq!(plane.token.as_str(), current.token.expose());
     prop_assert!(plane.violations.is_empty(), "{:?}", plane.violations);
+    // Before the first identity it is tried again and again.
     for pair in plane.registrations.windows(2) {
-        prop_assert!(pair[1] - pair[0] >= REGISTER_SPACING, "two registrations within {:?}", pair[1] - pair[0]);
+        let ((earlier, has_identity), (later, _)) = (pair[0], pair[1]);
+        prop_assert!(!has_identity || later - earlier >= REGISTER_SPACING, "again within {:?}", later - earlier);
     }
     Ok(())
 }
@@ -253,6 +265,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => lanes.prop_map(Event::Lanes),
         1 => (0..20_000_u64).prop_map(Event::Latency),
         2 => (0..2_usize).prop_map(Event::Abandon),
+        1 => Just(Event::ReplaceToken),
     ]
 }
 
