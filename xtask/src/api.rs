@@ -16,13 +16,15 @@ const DOCUMENT: &str = "docs/api/control.json";
 const LEFT_OUT: &str = "^/api/daemon/(stop|drain|pause|update|events)$";
 /// Longest time for the daemon to be ready.
 const READY: Duration = Duration::from_secs(30);
-/// Reads the metrics; every sample must have a family.
-const READ_METRICS: &str = "import sys, urllib.request\n\
-    from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\
-    text = urllib.request.urlopen(sys.argv[1]).read().decode()\n\
-    families = list(parse(text))\n\
-    assert len(families) > 5 and all(f.documentation for f in families), families\n\
-    print(f'api: {len(families)} families of metrics')\n";
+/// Reads the metrics in both formats; every sample must have a family.
+const READ_METRICS: &str = "import sys, urllib.request as web\n\
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families as newer\n\
+    from prometheus_client.parser import text_string_to_metric_families as older\n\
+    for accept, parse in (('application/openmetrics-text', newer), ('text/plain', older)):\n\
+    \x20   request = web.Request(sys.argv[1], headers={'Accept': accept})\n\
+    \x20   families = list(parse(web.urlopen(request).read().decode()))\n\
+    \x20   assert len(families) > 5 and all(f.documentation for f in families), families\n\
+    \x20   print(f'api: {len(families)} families of metrics as {accept}')\n";
 
 /// Runs all of it. On a machine that cannot get the tools, an error under CI and a note elsewhere.
 pub(crate) fn run() -> Result<Option<String>, TaskError> {
