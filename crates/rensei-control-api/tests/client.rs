@@ -3,9 +3,14 @@
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
-use rensei_control_api::{ControlClient, ControlError, OutputQuery};
+use rensei_control_api::{ControlClient, ControlError, OutputQuery, StatsQuery};
 use rensei_proto::SessionId;
-use rensei_proto::control::DrainRequest;
+use rensei_proto::control::{
+    ArchiveRequest, DrainRequest, EvictPoolRequest, KitInstallRequest, PostSession, PruneRequest, RestoreRequest,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -112,4 +117,77 @@ async fn output_is_streamed_and_may_be_late_only_when_followed() {
     assert_eq!(output.next_chunk().await.unwrap().unwrap(), "hello");
     let error = output.next_chunk().await.unwrap().unwrap_err();
     assert!(matches!(error, ControlError::Transport { .. }), "a cut is not an end: {error:?}");
+}
+
+/// Asks for everything that can be asked for.
+async fn ask_everything(client: &ControlClient) {
+    let id = SessionId::parse("id").unwrap();
+    let session: PostSession = serde_json::from_value(json!({"sessionId": "id", "repository": "r"})).unwrap();
+    let evict = EvictPoolRequest { repo_url: "r".to_owned(), older_than_seconds: 0 };
+    drop((client.healthz().await, client.status().await, client.pause().await, client.resume().await));
+    drop((client.drain(&DrainRequest::default()).await, client.stop().await, client.update().await));
+    drop((client.stats(StatsQuery::default()).await, client.set_capacity("k", "1").await));
+    drop((client.heartbeat().await, client.doctor().await, client.capabilities().await, client.openapi().await));
+    drop((client.kits().await, client.kit("kit").await, client.verify_kit("kit").await));
+    drop((client.install_kit("kit", &KitInstallRequest::default()).await, client.kit_settings().await));
+    drop((client.set_kit_enabled("kit", true).await, client.set_kit_enabled("kit", false).await));
+    drop((client.kit_sources().await, client.set_kit_source_enabled("name", true).await));
+    drop(client.set_kit_source_enabled("name", false).await);
+    drop((client.pool_stats().await, client.evict_pool(&evict).await));
+    drop((client.providers().await, client.provider("id").await));
+    drop((client.routing_config().await, client.explain_routing(&id).await));
+    drop((client.sessions().await, client.all_sessions().await, client.post_session(&session).await));
+    drop((client.session_detail(&id).await, client.session_record(&id).await, client.stop_session(&id, None).await));
+    drop((client.workarea(&id).await, client.output(&id, OutputQuery::default()).await, client.events(None).await));
+    drop((client.workareas().await, client.workarea_detail("id").await));
+    drop((
+        client.restore_workarea("id", &RestoreRequest::default()).await,
+        client.diff_workareas("a", "b", drop).await,
+    ));
+    drop(client.archive_workarea(&id, &ArchiveRequest::default()).await);
+    drop(client.prune_workareas(&PruneRequest::default()).await);
+}
+
+/// Routes of the document, each as the requests that the calls above make of it.
+fn documented() -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/api/control.json");
+    let document: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let operations = document["paths"].as_object().unwrap().iter().flat_map(|(path, operations)| {
+        let methods = operations.as_object().unwrap().keys().filter(|key| *key != "parameters");
+        let path = path.replace("{sessionId}", "id").replace(['{', '}'], "");
+        methods.map(move |method| format!("{} {path}", method.to_ascii_uppercase()))
+    });
+    operations
+        .flat_map(|operation| match operation.as_str() {
+            "GET /api/daemon/kits/kit" => ["", "/verify-signature"].map(|end| operation.clone() + end).to_vec(),
+            "POST /api/daemon/kits/kit" => {
+                ["/install", "/enable", "/disable"].map(|end| operation.clone() + end).to_vec()
+            }
+            _ => vec![operation],
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_route_can_be_asked_through_the_client() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = ControlClient::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let served = async {
+        let mut asked = BTreeSet::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 64 * 1024];
+            let length = stream.read(&mut request).await.unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let mut words = request.split([' ', '?']);
+            asked.insert(format!("{} {}", words.next().unwrap(), words.next().unwrap()));
+            stream.write_all(answer("404 Not Found\r\nconnection: close", "{}").as_bytes()).await.unwrap();
+            if asked.len() == documented().len() {
+                return asked;
+            }
+        }
+    };
+    let asked =
+        tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(ask_everything(&client), served).1 });
+    assert_eq!(asked.await.expect("a route is not asked for"), documented());
 }
