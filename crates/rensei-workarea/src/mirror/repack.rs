@@ -6,9 +6,10 @@
 //! it: checkouts borrow them all.
 
 use super::{Mirror, salvage};
-use crate::git::{GitCall, GitEnvironment, GitHints, GitImplementation, classify};
+use crate::git::{GitCall, GitEnvironment, GitFailure, GitHints, GitImplementation, classify};
 use crate::{WorkareaError, local, scratch};
 use git2::{Oid, Repository, RepositoryInitOptions};
+use rensei_process::End;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
@@ -25,7 +26,9 @@ const STAYS: Duration = Duration::from_secs(3600);
 const REST: Duration = Duration::from_secs(3600);
 /// Longest that git may take for it, at the lowest priority.
 const TIME_LIMIT: Duration = Duration::from_secs(6 * 3600);
-/// Bytes of packs that are put together at once without git, which keeps most of it in memory.
+/// Exit code of a git that does not know an option: before 2.32 it knows no `--geometric`.
+const USAGE: i32 = 129;
+/// Bytes of packs, and of objects in files of their own, that are put together at once without git.
 const MAX_COMBINED: u64 = 64 << 20;
 /// Extensions of the files of a pack, in the order in which they may appear.
 const PARTS: [&str; 3] = ["pack", "rev", "idx"];
@@ -128,25 +131,32 @@ impl Mirror {
         Ok(())
     }
 
-    /// Makes a repository with the files of the mirror and packs it; what it had before.
+    /// Makes a repository with files of the mirror and packs it; what it had before.
     async fn put_together(&self, shadow: &Path) -> Result<Stock, WorkareaError> {
-        let mut options = RepositoryInitOptions::new();
-        options.bare(true).no_reinit(true).external_template(false).mkpath(true);
-        let failed = |error: &git2::Error| WorkareaError::local("pack a mirror again", error);
-        Repository::init_opts(shadow, &options).map_err(|error| failed(&error))?;
-        let by_git = matches!(self.git.implementation(), GitImplementation::Executable(_));
-        let stock = if by_git { Stock::of(&self.objects()) } else { small_packs(&self.objects()) };
-        let linked = stock.link(&self.objects(), &shadow.join("objects"));
-        linked.map_err(|error| WorkareaError::io("link the files of", &self.dir, error))?;
-        if by_git {
+        if matches!(self.git.implementation(), GitImplementation::Executable(_)) {
+            let stock = self.link(Stock::of(&self.objects()), shadow)?;
             let git = GitEnvironment { time_limit: TIME_LIMIT, ..self.git.clone() };
             let call = GitCall { git: &git, hints: &GitHints::default(), git_dir: shadow, url: "" };
-            let packed = call.run(&REPACK, |_| ()).await;
-            packed.map_err(|failure| classify("pack again", &self.dir.display().to_string(), &failure))?;
-        } else {
-            combine(shadow, &stock, &self.git).map_err(|error| failed(&error))?;
+            match call.run(&REPACK, |_| ()).await {
+                Ok(_) => return Ok(stock),
+                Err(GitFailure::Exit { end: End::Exited(USAGE), .. }) => {}
+                Err(failure) => return Err(classify("pack again", &self.dir.display().to_string(), &failure)),
+            }
+            scratch::remove(shadow).map_err(|error| WorkareaError::io("delete", shadow, error))?;
         }
-        Ok(stock)
+        let stock = self.link(Stock::small(&self.objects()), shadow)?;
+        let packed = combine(shadow, &stock, &self.git);
+        packed.map(|()| stock).map_err(|error| WorkareaError::local("pack a mirror again", &error))
+    }
+
+    /// Makes a repository of these files of the mirror.
+    fn link(&self, stock: Stock, shadow: &Path) -> Result<Stock, WorkareaError> {
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).no_reinit(true).external_template(false).mkpath(true);
+        Repository::init_opts(shadow, &options)
+            .map_err(|error| WorkareaError::local("make a place to pack a mirror", &error))?;
+        let linked = stock.link(&self.objects(), &shadow.join("objects"));
+        linked.map(|()| stock).map_err(|error| WorkareaError::io("link the files of", &self.dir, error))
     }
 
     /// If the mirror still has what replaced it.
@@ -181,6 +191,16 @@ impl Stock {
         Self { packs: names.collect(), loose: salvage::loose(objects).into_iter().collect() }
     }
 
+    /// The smallest of them, for libgit2, which keeps in memory what it packs.
+    fn small(objects: &Path) -> Self {
+        let all = Self::of(objects);
+        let size = |path: &Path| std::fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len());
+        let mut packs: Vec<_> = all.packs.into_iter().map(|pack| (size(&part(objects, &pack, "pack")), pack)).collect();
+        packs.sort();
+        let loose = all.loose.into_iter().map(|id| (size(&salvage::loose_path(objects, id)), id));
+        Self { packs: within_bounds(packs), loose: within_bounds(loose) }
+    }
+
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         for pack in &self.packs {
             for extension in PARTS {
@@ -213,22 +233,19 @@ fn is_crowded(objects: &Path) -> bool {
     packs > MAX_PACKS || salvage::entries(&objects.join("17")).len() > MAX_LOOSE / 256
 }
 
-/// What libgit2 is given: it keeps in memory what it packs.
-fn small_packs(objects: &Path) -> Stock {
-    let size = |pack: &str| std::fs::metadata(part(objects, pack, "pack")).map_or(u64::MAX, |metadata| metadata.len());
-    let mut packs: Vec<(u64, String)> = Stock::of(objects).packs.into_iter().map(|pack| (size(&pack), pack)).collect();
-    packs.sort();
+/// As many from the beginning as may be put together, given with their sizes.
+fn within_bounds<T: Ord>(sized: impl IntoIterator<Item = (u64, T)>) -> BTreeSet<T> {
     let mut total = 0_u64;
-    let small = packs.into_iter().take_while(|(size, _)| {
+    let fits = |(size, _): &(u64, T)| {
         total = total.saturating_add(*size);
         total <= MAX_COMBINED
-    });
-    Stock { packs: small.map(|(_, pack)| pack).collect(), loose: BTreeSet::new() }
+    };
+    sized.into_iter().take_while(fits).map(|(_, one)| one).collect()
 }
 
-/// Puts packs together, without git.
+/// Puts everything together, without git.
 fn combine(shadow: &Path, stock: &Stock, git: &GitEnvironment) -> Result<(), git2::Error> {
-    if stock.packs.len() < 2 {
+    if stock.packs.len() + stock.loose.len() < 2 {
         return Ok(());
     }
     let repository = local::open_bare(shadow, git)?;
@@ -391,9 +408,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn objects_in_files_of_their_own_are_packed_although_nothing_leads_to_them() {
+    async fn a_git_that_is_too_old_is_done_without() {
         let dir = tempfile::tempdir().unwrap();
-        let fixture = Fixture::new(dir.path(), "git");
+        let old = dir.path().join("git");
+        std::fs::write(&old, "#!/bin/sh\ncase \" $* \" in *' repack '*) exit 129;; esac\nexec git \"$@\"\n").unwrap();
+        std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        pack_again(old.to_str().unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn objects_in_files_of_their_own_are_packed_although_nothing_leads_to_them() {
+        pack_loose("git").await;
+        pack_loose("no-git-on-this-machine").await;
+    }
+
+    async fn pack_loose(program: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = Fixture::new(dir.path(), program);
         fixture.rewrite(0).await;
         // As many as there would be in this directory.
         let is_there = |content: &usize| {
