@@ -1,10 +1,13 @@
 //! Heartbeat and poll against a control plane on a real socket.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use rensei_proto::control::{DrainRequest, SessionState};
-use rensei_testkit::{Answer, Call, Capture, FakePlatform, Fault, Recorded, TempState, WorkItem};
+use rensei_testkit::{Answer, Call, Capture, FakePlatform, Fault, PATIENCE, Recorded, TempState, WorkItem};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Cadence at which a lane without long polls sleeps far longer than any test runs.
 const AN_HOUR_MS: u64 = 3_600_000;
@@ -428,5 +431,36 @@ async fn the_most_urgent_work_gets_the_slot_and_the_rest_goes_back() {
     assert!(host.handle().live_sessions().iter().all(|handle| handle.resources == Some(asked)));
     let record = std::fs::read_to_string(host.root().join("sessions/urgent/record.jsonl")).unwrap();
     assert!(record.contains(r#""resources":{"vCpu":2,"memoryMb":512}"#), "{record}");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn what_changes_while_a_beat_is_under_way_is_told_at_once() {
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let answer = Arc::new(tokio::sync::Notify::new());
+    let held = Arc::clone(&answer);
+    let register = || async { Json(json!({"workerId": "w", "runtimeToken": "t", "heartbeatInterval": AN_HOUR_MS})) };
+    let heartbeat = move |_beat: Json<Value>| {
+        told.send(()).unwrap();
+        let held = Arc::clone(&held);
+        async move {
+            held.notified().await;
+            Json(json!({"acknowledged": true}))
+        }
+    };
+    let router = Router::new()
+        .route("/api/workers/register", post(register))
+        .route("/api/workers/{id}/heartbeat", post(heartbeat))
+        .route("/api/workers/{id}/poll", get(std::future::pending::<Json<Value>>));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let nobody = FakePlatform::start().await;
+    let host = TempState::new(&nobody).configure(&url, 8).start().await;
+    heard.recv().await.unwrap();
+    host.handle().pause().unwrap();
+    answer.notify_one();
+    // By the interval alone it would come an hour later.
+    tokio::time::timeout(PATIENCE, heard.recv()).await.unwrap().unwrap();
     host.stop().await;
 }
