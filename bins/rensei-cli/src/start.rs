@@ -46,7 +46,7 @@ fn launch<A: CommandFactory + FromArgMatches>(
 ) -> ExitCode {
     let (args, called) = match parse::<A>(&argv) {
         Ok(parsed) => parsed,
-        Err(error) => return explain(&error),
+        Err(error) => return explain(&error, notice, &argv),
     };
     let global = global(&args);
     let env = Environment::of_process();
@@ -61,7 +61,12 @@ fn launch<A: CommandFactory + FromArgMatches>(
 
 /// What was typed, and the name of the command that was called.
 fn parse<A: CommandFactory + FromArgMatches>(argv: &[OsString]) -> Result<(A, String), clap::Error> {
-    let mut command = A::command().color(early_color(argv));
+    let color = match early_color(argv) {
+        ColorChoice::Always => ClapColor::Always,
+        ColorChoice::Never => ClapColor::Never,
+        ColorChoice::Auto => ClapColor::Auto,
+    };
+    let mut command = A::command().color(color);
     let matches = command.try_get_matches_from_mut(argv)?;
     let mut called = command.get_name().to_owned();
     let mut at = &matches;
@@ -74,19 +79,17 @@ fn parse<A: CommandFactory + FromArgMatches>(argv: &[OsString]) -> Result<(A, St
 }
 
 /// `--color` as clap's own messages need it, before the command line is parsed.
-fn early_color(argv: &[OsString]) -> ClapColor {
+fn early_color(argv: &[OsString]) -> ColorChoice {
     let words: Vec<&str> = argv.iter().filter_map(|word| word.to_str()).collect();
     let spaced = words.iter().position(|word| *word == "--color").and_then(|at| words.get(at + 1).copied());
     let chosen = words.iter().find_map(|word| word.strip_prefix("--color=")).or(spaced);
-    match chosen.and_then(|word| ColorChoice::from_str(word, true).ok()) {
-        Some(ColorChoice::Always) => ClapColor::Always,
-        Some(ColorChoice::Never) => ClapColor::Never,
-        Some(ColorChoice::Auto) | None => ClapColor::Auto,
-    }
+    chosen.and_then(|word| ColorChoice::from_str(word, true).ok()).unwrap_or_default()
 }
 
 /// Prints help to stdout and usage errors to stderr. A missing subcommand shows the help, but is an error.
-fn explain(error: &clap::Error) -> ExitCode {
+fn explain(error: &clap::Error, notice: Option<String>, argv: &[OsString]) -> ExitCode {
+    let output = Output::new(early_color(argv), &Environment::of_process());
+    notice.iter().for_each(|notice| output.warn(notice));
     let _nobody_listens = error.print();
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
@@ -98,9 +101,9 @@ mod tests {
     #[test]
     fn colour_is_known_before_parsing() {
         let color = |words: &[&str]| early_color(&words.iter().map(OsString::from).collect::<Vec<_>>());
-        assert_eq!(color(&["rensei", "--color=never", "x"]), ClapColor::Never);
-        assert_eq!(color(&["rensei", "x", "--color", "always"]), ClapColor::Always);
-        assert_eq!(color(&["rensei", "--color", "odd"]), ClapColor::Auto);
-        assert_eq!(color(&["rensei", "--color"]), ClapColor::Auto);
+        assert_eq!(color(&["rensei", "--color=never", "x"]), ColorChoice::Never);
+        assert_eq!(color(&["rensei", "x", "--color", "always"]), ColorChoice::Always);
+        assert_eq!(color(&["rensei", "--color", "odd"]), ColorChoice::Auto);
+        assert_eq!(color(&["rensei", "--color"]), ColorChoice::Auto);
     }
 }

@@ -83,6 +83,10 @@ fn the_old_name_works_and_says_what_is_new() {
     assert_eq!(done.stderr.trim_end(), notice);
     assert!(done.stdout.starts_with("nothing to stop"), "{done:?}");
     assert!(!world.run(&["--help"]).exits(0).stdout.contains("\n  daemon"));
+    let help = world.run(&["daemon", "--help"]).exits(0);
+    assert!(help.stderr.starts_with("warning: `rensei daemon` is now `rensei host`;"), "{}", help.stderr);
+    let fleet = world.run(&["machine", "list"]).exits(2);
+    assert!(fleet.stderr.starts_with("warning: `rensei machine` is about a fleet"), "{}", fleet.stderr);
 }
 
 #[test]
