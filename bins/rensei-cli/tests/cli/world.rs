@@ -221,10 +221,19 @@ impl Running {
 }
 
 impl Drop for Running {
+    /// A host that is killed would leave its sessions to the next one, which does not come; one that is asked twice does
+    /// not wait for them.
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            let _ended = self.child.kill();
-            let _reaped = self.child.wait();
+        let asked = Instant::now();
+        while let Ok(None) = self.child.try_wait() {
+            if asked.elapsed() > BOUND {
+                let _ended = self.child.kill();
+                let _reaped = self.child.wait();
+                return;
+            }
+            let _asked =
+                Command::new("kill").args(["-TERM", &self.child.id().to_string()]).stderr(Stdio::null()).status();
+            std::thread::sleep(LOOK);
         }
     }
 }
