@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::header::ALLOW;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
 use rensei_daemon_core::{DaemonHandle, KitError, KitRegistry};
 use rensei_proto::control::{
     KitEnvelope, KitInstallRequest, KitInstallResult, KitList, KitSettings, KitSignature, KitSourceList,
@@ -118,7 +119,8 @@ fn split(path: &str) -> (&str, Action) {
 
 /// The method that a path below `kits` takes. The router knows only that some take the one and some the other.
 pub(super) fn method_of(path: &str) -> Option<&'static str> {
-    let (_id, action) = split(path.strip_prefix("/api/daemon/kits/")?);
+    let path = percent_decode_str(path.strip_prefix("/api/daemon/kits/")?).decode_utf8_lossy();
+    let (_id, action) = split(&path);
     Some(action.method())
 }
 

@@ -160,8 +160,11 @@ impl LookedUp {
 
     fn refresh(&self, daemon: &DaemonHandle) {
         let (status, stats, registration) = (daemon.status(), daemon.stats(false, false), daemon.registration());
-        let uptime = i64::try_from(status.uptime_seconds).unwrap_or_default();
-        self.start_time.set(jiff::Timestamp::now().as_second() - uptime);
+        // Once only: whole seconds of both would make it move, which means a restart to those who look.
+        if self.start_time.get() == 0 {
+            let uptime = i64::try_from(status.uptime_seconds).unwrap_or_default();
+            self.start_time.set(jiff::Timestamp::now().as_second() - uptime);
+        }
         for (state, name) in [
             (HostState::Ready, "ready"),
             (HostState::Paused, "paused"),

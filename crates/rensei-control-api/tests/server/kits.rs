@@ -70,6 +70,10 @@ async fn the_life_of_a_kit() {
         assert_eq!((&kit["commands"], &kit["order"]), (&json!({"test": "mvn test"}), &json!("foundation")), "{path}");
         assert_eq!(kit["detectToolchain"], json!({"java": "21"}));
     }
+    for path in ["spring/java/install", "spring/java%2Finstall"] {
+        let refused = server.get(&format!("/api/daemon/kits/{path}")).await;
+        assert_eq!((refused.status, refused.header("allow")), (405, Some("post")), "{path}");
+    }
     let signature = server.get("/api/daemon/kits/spring/java/verify-signature").await.json();
     assert_eq!((&signature["trust"], &signature["ok"]), (&json!("unsigned"), &json!(true)));
     assert_eq!(signature["details"], "no sibling bundle");

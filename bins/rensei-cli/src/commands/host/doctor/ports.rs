@@ -57,7 +57,7 @@ fn metrics_port(port: u16, daemon: Option<&Status>) -> Check {
             let detail = format!("nothing listens on {free} yet, so nobody sees the metrics");
             Check::warning(name, detail, "the daemon keeps trying; see why it fails: `rensei host logs --level error`")
         }
-        (Err(BindError::InUse { address, pid }), Some(status)) if pid.is_none_or(|pid| pid == status.pid) => {
+        (Err(BindError::InUse { address, pid }), Some(status)) if may_be(pid, status.pid) => {
             Check::ok(name, format!("served on {address}"))
         }
         (Err(BindError::InUse { address, pid: Some(pid) }), _) => Check::error(
@@ -67,6 +67,11 @@ fn metrics_port(port: u16, daemon: Option<&Status>) -> Check {
         ),
         (Err(error), _) => Check::error(name, rensei_proto::error_chain(&error), other),
     }
+}
+
+/// Whether the owner of a port may be the daemon. Linux names every owner that is this user's.
+fn may_be(owner: Option<u32>, daemon: u32) -> bool {
+    owner.map_or(cfg!(not(target_os = "linux")), |pid| pid == daemon)
 }
 
 #[cfg(test)]
@@ -110,6 +115,7 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert_eq!(metrics_port(port, Some(&status)).status, Verdict::Error, "process 1 has it not");
         }
+        assert_eq!(may_be(None, status.pid), cfg!(not(target_os = "linux")), "an owner that another user hides");
         status.pid = std::process::id();
         assert_eq!(metrics_port(port, Some(&status)).status, Verdict::Ok);
         drop(taken);
