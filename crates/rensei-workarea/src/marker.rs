@@ -1,6 +1,7 @@
 //! What makes a directory ours.
 
 use crate::WorkareaError;
+use crate::pool::replace;
 use rensei_proto::SessionId;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ const MAX_BYTES: u64 = 64 << 10;
 
 /// Note in every checkout that we made; nothing without it is ever deleted.
 ///
-/// It lies in the `.git` directory and, because an agent may replace that, once more beside the checkouts.
+/// It lies in the `.git` directory and, because an agent may change that, once more beside the checkouts. That one counts;
+/// the other one only where there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Marker {
@@ -52,7 +54,7 @@ impl Marker {
             return None;
         }
         let id = checkout.file_name()?.to_str()?;
-        let places = [inside(checkout), beside(checkout)?];
+        let places = [beside(checkout)?, inside(checkout)];
         places.iter().filter_map(|place| parse(place)).find(|marker| marker.session_id.as_str() == id)
     }
 
@@ -61,18 +63,21 @@ impl Marker {
         parse(&inside(directory))
     }
 
-    /// Leaves the note in a checkout that is still being built, and beside where it is going to be.
-    pub(crate) fn write(&self, building: &Path, checkout: &Path) -> Result<(), WorkareaError> {
-        let json = serde_json::to_vec(self).map_err(|error| WorkareaError::io("write", building, error.into()))?;
-        let mut places = vec![inside(building)];
-        places.extend(beside(checkout));
-        for place in places {
-            let parent = place.parent().unwrap_or(building);
-            std::fs::create_dir_all(parent)
-                .and_then(|()| std::fs::write(&place, &json))
-                .map_err(|error| WorkareaError::io("write", &place, error))?;
-        }
-        Ok(())
+    /// Leaves the note in a checkout that is still being built.
+    pub(crate) fn write_inside(&self, building: &Path) -> Result<(), WorkareaError> {
+        self.write(&inside(building))
+    }
+
+    /// Leaves the note beside a checkout that is in its place.
+    pub(crate) fn write_beside(&self, checkout: &Path) -> Result<(), WorkareaError> {
+        beside(checkout).map_or(Ok(()), |place| self.write(&place))
+    }
+
+    fn write(&self, place: &Path) -> Result<(), WorkareaError> {
+        let failed = |error| WorkareaError::io("write", place, error);
+        let json = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
+        std::fs::create_dir_all(place.parent().unwrap_or(place)).map_err(failed)?;
+        replace(place, &json)
     }
 
     /// Removes the notes beside checkouts that are gone.

@@ -138,6 +138,15 @@ impl Pool {
         })
     }
 
+    /// The entry that a session holds, rather the one that is `noted` when it holds several. A note decides no more than
+    /// that: it may be forged.
+    pub(crate) fn held_by(&self, session: &SessionId, noted: &str) -> Option<String> {
+        let entries = self.entries();
+        let is_theirs = |record: &Record| record.acquired_by.as_ref() == Some(session);
+        let held = entries.values().filter(|entry| entry.state == State::Acquired && is_theirs(&entry.record));
+        held.max_by_key(|entry| entry.record.id == noted).map(|entry| entry.record.id.clone())
+    }
+
     /// Marks an entry as given back; whether it can go on being one.
     pub(crate) fn give_back(&self, id: &str) -> bool {
         let mut entries = self.entries();

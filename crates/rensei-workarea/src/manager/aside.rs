@@ -18,7 +18,7 @@ impl WorkareaManager {
         let Some(marker) = own_marker(&path)? else { return Ok(false) };
         rename_new(&path, to).map_err(|error| WorkareaError::io("set aside", &path, error))?;
         Marker::forget(&path);
-        self.inner.pool.retire(&marker.entry);
+        self.retire_held(session, &marker);
         Ok(true)
     }
 
@@ -35,7 +35,13 @@ impl WorkareaManager {
         let path = self.path(session);
         let Some(marker) = own_marker(&path)? else { return Ok(()) };
         remove(&path, |path| scratch::remove_later(path, before))?;
-        self.inner.pool.retire(&marker.entry);
+        self.retire_held(session, &marker);
         Ok(())
+    }
+
+    fn retire_held(&self, session: &SessionId, marker: &Marker) {
+        if let Some(id) = self.inner.pool.held_by(session, &marker.entry) {
+            self.inner.pool.retire(&id);
+        }
     }
 }

@@ -72,27 +72,25 @@ impl WorkareaManager {
         if mode == ReleaseMode::Pause {
             tracing::warn!(session_id = %session, "a workarea on this host cannot be paused; it returns to the pool");
         }
-        if mode == ReleaseMode::Destroy || self.is_too_old(&marker.entry) {
-            return self.destroy(&path, &marker);
-        }
-        if !self.inner.pool.give_back(&marker.entry) {
-            // Made before there was a pool.
-            return self.destroy(&path, &marker);
-        }
-        let tree = self.inner.pool.place(&marker.entry).tree();
+        // Without one it was made before there was a pool.
+        let entry = self.inner.pool.held_by(session, &marker.entry);
+        let reusable =
+            |id: &String| mode != ReleaseMode::Destroy && !self.is_too_old(id) && self.inner.pool.give_back(id);
+        let Some(id) = entry.as_ref().filter(|id| reusable(id)) else { return self.destroy(&path, entry.as_deref()) };
+        let tree = self.inner.pool.place(id).tree();
         if let Err(error) = std::fs::rename(&path, &tree) {
             tracing::warn!(session_id = %session, %error, "a workarea cannot return to the pool");
-            return self.destroy(&path, &marker);
+            return self.destroy(&path, Some(id));
         }
         Marker::forget(&path);
-        self.clean(&marker.entry);
+        self.clean(id);
         self.trim();
         Ok(())
     }
 
-    fn destroy(&self, path: &Path, marker: &Marker) -> Result<(), WorkareaError> {
+    fn destroy(&self, path: &Path, entry: Option<&str>) -> Result<(), WorkareaError> {
         remove(path, scratch::remove)?;
-        self.inner.pool.retire(&marker.entry);
+        entry.inspect(|id| self.inner.pool.retire(id));
         Ok(())
     }
 

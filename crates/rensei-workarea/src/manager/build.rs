@@ -171,15 +171,21 @@ impl Plan {
         if let Some(other) = Marker::read(path) {
             return self.give_way(other, building);
         }
-        let placed = self.marker.write(building, path).and_then(|()| std::fs::rename(building, path).map_err(rename));
-        let Err(error) = placed else { return Ok(self.marker.clone()) };
-        // Our own note lies beside it by now.
-        match Marker::read_inside(path).filter(|other| other.session_id == self.marker.session_id) {
-            Some(other) => self.give_way(other, building),
-            None => {
-                Marker::forget(path);
-                Err(error)
-            }
+        self.marker.write_inside(building)?;
+        match std::fs::rename(building, path) {
+            // Only now, so that whoever has to give way says nothing about the checkout that is there.
+            Ok(()) => match self.marker.write_beside(path) {
+                Ok(()) => Ok(self.marker.clone()),
+                Err(error) => {
+                    // Swept at the next start if even this fails.
+                    let _ = scratch::remove(path);
+                    Err(error)
+                }
+            },
+            Err(error) => match Marker::read(path) {
+                Some(other) => self.give_way(other, building),
+                None => Err(rename(error)),
+            },
         }
     }
 

@@ -544,6 +544,49 @@ async fn a_checkout_that_somebody_else_stands_in_is_not_handed_on() {
     shell.wait().unwrap();
 }
 
+/// What an agent can do to the notes about its checkout to be taken for the holder of another entry.
+fn forge(fixture: &Fixture, path: &Path, entry: &str, beside_too: bool) {
+    let beside = fixture.state().join("worktrees/.owned").join(path.file_name().unwrap()).with_extension("json");
+    let mut note: serde_json::Value = serde_json::from_slice(&std::fs::read(&beside).unwrap()).unwrap();
+    note["entry"] = entry.into();
+    std::fs::write(path.join(".git/rensei-workarea.json"), note.to_string()).unwrap();
+    if beside_too {
+        std::fs::remove_file(beside).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_forged_note_gives_nobody_the_entry_of_another_session() {
+    for (scope, beside_too) in [("", false), ("", true), ("other", false), ("other", true)] {
+        let fixture = Fixture::new();
+        let manager = fixture.manager();
+        let theirs = || AcquireRequest { scope: scope.into(), ..fixture.request("") };
+        manager.acquire(&id("b"), theirs()).await.unwrap();
+        let entry = only(&manager).id;
+        let state_of = |entry: &str| {
+            let members = manager.pool_stats().members;
+            members.into_iter().find(|member| member.id == entry).map(|member| (member.status, member.acquired_by))
+        };
+        let held = Some((PoolMemberStatus::Acquired, Some(id("b"))));
+        for (number, mode) in [BACK, ReleaseMode::Destroy].into_iter().enumerate() {
+            let session = id(&format!("a{number}"));
+            let mine = manager.acquire(&session, fixture.request("")).await.unwrap();
+            std::fs::write(Path::new(&mine.path).join("README.md"), "evil\n").unwrap();
+            forge(&fixture, Path::new(&mine.path), &entry, beside_too);
+            manager.release(&session, mode).await.unwrap();
+            assert_eq!(state_of(&entry), held, "{mode:?} {scope} {beside_too}");
+        }
+        let mine = manager.acquire(&id("a2"), fixture.request("")).await.unwrap();
+        forge(&fixture, Path::new(&mine.path), &entry, beside_too);
+        assert!(manager.set_aside(&id("a2"), &fixture.dir.path().join("aside")).unwrap());
+        assert_eq!((state_of(&entry), manager.pool_stats().total_members), (held, 1), "{scope} {beside_too}");
+        let next = manager.acquire(&id("c"), theirs()).await.unwrap();
+        assert_eq!(next.acquire_path, "pool-fresh", "{scope} {beside_too}");
+        manager.release(&id("b"), BACK).await.unwrap();
+        assert_eq!(state_of(&entry), Some((PoolMemberStatus::Ready, None)));
+    }
+}
+
 #[tokio::test]
 async fn a_note_without_its_checkout_says_nothing() {
     let fixture = Fixture::new();
@@ -551,7 +594,7 @@ async fn a_note_without_its_checkout_says_nothing() {
     let note = |session: &str| fixture.state().join("worktrees/.owned").join(format!("{session}.json"));
     let text = std::fs::read_to_string(note("s1")).unwrap();
     std::fs::remove_dir_all(&gone.path).unwrap();
-    // As after a crash just before the checkout was put in its place.
+    // As after a crash just before the note was deleted, too.
     let manager = fixture.manager();
     assert_eq!(manager.pool_stats().members, [], "nobody has it");
     assert!(!note("s1").exists());
