@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "rensei-daemon-core",
         &["rensei-kits", "rensei-platform-client", "rensei-process", "rensei-proto", "rensei-workarea"],
     ),
-    ("rensei-control-api", &["rensei-daemon-core", "rensei-proto"]),
+    ("rensei-control-api", &["rensei-daemon-core", "rensei-process", "rensei-proto"]),
     (
         "rensei-runner",
         &[
@@ -69,7 +69,8 @@ const DEV_ONLY: &[&str] = &["rensei-testkit"];
 const FEATURE_HOMES: &[(&str, &str, &[&str])] = &[("rensei-control-api", "server", &["rensei-cli", "xtask"])];
 
 /// Dependencies that must be behind a feature of the crate that has them.
-const OPTIONAL_ARROWS: &[(&str, &str)] = &[("rensei-control-api", "rensei-daemon-core")];
+const OPTIONAL_ARROWS: &[(&str, &str)] =
+    &[("rensei-control-api", "rensei-daemon-core"), ("rensei-control-api", "rensei-process")];
 
 /// Where a third-party crate lives. Everything else reaches it through that crate.
 const HOMES: &[(&str, &[&str])] = &[

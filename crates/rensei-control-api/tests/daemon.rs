@@ -113,6 +113,32 @@ async fn a_session_from_post_to_record() {
     host.stop().await;
 }
 
+/// Writes the beginning of its log and waits; then the log is as if its file system could not free the middle, and shorter.
+const CLOSED_UP: &str = r#"head -c 1048576 /dev/zero | tr '\0' x; head -c 100000 /dev/zero | tr '\0' y
+while [ ! -e go ]; do sleep 0.02; done
+truncate -s 1048576 "$RENSEI_SESSION_DIR/output.log"
+printf '\n[... %20d bytes of output were dropped here ...]\nlast\n' 100000"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_becomes_shorter_cuts_nobody_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = start(dir.path(), "/srv/app").await;
+    let id = host.post("shorter", CLOSED_UP).await.unwrap();
+    let mut output = host.client.output(&id, OutputQuery { follow: true, ..OutputQuery::default() }).await.unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 1_148_576 {
+        seen.extend_from_slice(&output.next_chunk().await.unwrap().unwrap());
+    }
+    std::fs::write(dir.path().join("sessions/shorter/go"), "").unwrap();
+    while let Some(piece) = output.next_chunk().await {
+        seen.extend_from_slice(&piece.expect("the stream goes on"));
+    }
+    assert!(seen.ends_with(b"last\n"), "{:?}", seen.last_chunk::<80>());
+    let late = host.follow(&id).await;
+    assert!(late.ends_with("xx\n[... 100000 bytes of output were dropped here ...]\nlast\n"), "{}", &late[1_048_570..]);
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sixteen_parallel_posts_to_four_slots() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,8 +1,11 @@
 //! Files that hold the output of children: raw, appended to by the child itself, bounded in the middle.
 
+mod gap;
+mod reader;
 mod tail;
 mod text;
 
+pub use reader::{OutputLog, Piece};
 pub use tail::tail_lines;
 pub use text::plain_line;
 
@@ -11,7 +14,7 @@ use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Holes begin and end on such a boundary: file systems free whole blocks only.
@@ -26,65 +29,41 @@ pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(no_follow).open(path)
 }
 
-/// Takes the place of what is dropped where the file system cannot free ranges.
-const CUT: &[u8] = b"\n[... output was dropped here ...]\n";
+/// Beginning of an oversized log that is kept, in bytes.
+pub const HEAD: u64 = 1 << 20;
 
-/// Frees the middle of a log that has grown beyond `keep_head + keep_tail` bytes, while its writer goes on.
+/// Frees the middle of a log that has grown beyond [`HEAD`] and `keep_tail` bytes, while its writer goes on.
 ///
-/// The file keeps its length and all offsets; the freed range reads as NUL bytes. At least `keep_head` first and
-/// `keep_tail` last bytes are untouched. Returns the range that is missing from the log now, or `None` when the log is
-/// small enough or nothing more could be freed.
-///
-/// Where the file system cannot free ranges the file becomes shorter: a line that says so stands for the range, and half
-/// of `keep_tail` is kept, so that this is not done all the time.
+/// The freed range reads as NUL bytes; at least the head and `keep_tail` last bytes are untouched. Where the file
+/// system cannot free ranges the file becomes shorter: a line that says so stands for the range, and half of `keep_tail`
+/// is kept, so that this is not done all the time. For an [`OutputLog`] all offsets stay what they are, either way.
+/// Returns the range that is missing from the log now, or `None` when the log is small enough or nothing more could be
+/// freed.
 ///
 /// # Errors
 /// When the file cannot be opened, is a symlink, or the file system fails.
-pub fn bound(path: &Path, keep_head: u64, keep_tail: u64) -> io::Result<Option<Range<u64>>> {
+pub fn bound(path: &Path, keep_tail: u64) -> io::Result<Option<Range<u64>>> {
     let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
     let file = OpenOptions::new().read(true).write(true).custom_flags(no_follow).open(path)?;
-    let start = keep_head.div_ceil(BLOCK).saturating_mul(BLOCK);
-    let size = file.metadata()?.len();
-    let end = size.saturating_sub(keep_tail) / BLOCK * BLOCK;
-    if end <= start || !has_data(&file, start..end)? {
+    let end = file.metadata()?.len().saturating_sub(keep_tail) / BLOCK * BLOCK;
+    if end <= HEAD || next_data(&file, HEAD, end)? >= end {
         return Ok(None);
     }
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    match fallocate(&file, flags, start, end - start) {
-        Ok(()) => Ok(Some(start..end)),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-            let dropped = start..size - keep_tail / 2;
-            close_up(&file, &dropped)?;
-            Ok(Some(dropped))
-        }
+    match fallocate(&file, flags, HEAD, end - HEAD) {
+        Ok(()) => Ok(Some(HEAD..end)),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => gap::close_up(&file, keep_tail / 2).map(Some),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Moves what follows the range to its beginning, and cuts off what is twice there then. Whatever is appended between the
-/// last look and the cut is lost. A writer that is always faster does not keep this going.
-fn close_up(file: &File, range: &Range<u64>) -> io::Result<()> {
-    let last = file.metadata()?.len().saturating_mul(2);
-    let (mut from, mut to) = (range.end, range.start + CUT.len() as u64);
-    file.write_all_at(CUT, range.start)?;
-    let mut piece = vec![0; 64 << 10];
-    while from < last {
-        let count = file.read_at(&mut piece, from)?;
-        if count == 0 {
-            break;
-        }
-        file.write_all_at(&piece[..count], to)?;
-        (from, to) = (from + count as u64, to + count as u64);
-    }
-    file.set_len(to)
-}
-
-/// Whether the range is more than a hole already.
-fn has_data(file: &File, range: Range<u64>) -> io::Result<bool> {
-    match seek(file, SeekFrom::Data(range.start)) {
-        Ok(data) => Ok(data < range.end),
-        Err(Errno::NXIO) => Ok(false),
-        Err(Errno::INVAL) => Ok(true),
+/// The first position from `position` on that has data, at most `end`.
+fn next_data(file: &File, position: u64, end: u64) -> io::Result<u64> {
+    match seek(file, SeekFrom::Data(position)) {
+        Ok(data) => Ok(data.min(end)),
+        Err(Errno::NXIO) => Ok(end),
+        // The file system knows of no holes.
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(position),
         Err(error) => Err(error.into()),
     }
 }
@@ -119,11 +98,11 @@ mod tests {
         writer.write_all(b"\nlast\n").unwrap();
         writer.sync_all().unwrap();
         let size = path.metadata().unwrap().len();
-        let Some(dropped) = bound(&path, 100_000, 200_000).unwrap() else { return };
-        assert!(dropped.start >= 100_000 && dropped.end <= size - 200_000);
-        assert!(dropped.end - dropped.start > size - 320_000);
-        assert!(path.metadata().unwrap().blocks() * 512 < 1 << 20, "blocks were freed");
-        assert_eq!(bound(&path, 100_000, 200_000).unwrap(), None, "nothing more to free");
+        let Some(dropped) = bound(&path, 200_000).unwrap() else { return };
+        assert!(dropped.start == HEAD && dropped.end <= size - 200_000);
+        assert!(dropped.end - dropped.start > size - HEAD - 220_000);
+        assert!(path.metadata().unwrap().blocks() * 512 < 2 << 20, "blocks were freed");
+        assert_eq!(bound(&path, 200_000).unwrap(), None, "nothing more to free");
         writer.write_all(b"later\n").unwrap();
         let mut content = Vec::new();
         File::open(&path).unwrap().read_to_end(&mut content).unwrap();
@@ -139,8 +118,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("output.log");
         create(&path).unwrap().write_all(&[b'y'; 10_000]).unwrap();
-        assert_eq!(bound(&path, 5_000, 5_000).unwrap(), None);
-        assert_eq!(bound(&path, u64::MAX, u64::MAX).unwrap(), None);
+        assert_eq!(bound(&path, 5_000).unwrap(), None);
+        assert_eq!(bound(&path, u64::MAX).unwrap(), None);
         assert_eq!(std::fs::read(&path).unwrap(), [b'y'; 10_000]);
     }
 }

@@ -1,6 +1,6 @@
 //! `GET /api/daemon/sessions/<id>/output`.
 
-use super::log_file::{LogFile, Piece};
+use super::log_file::LogFile;
 use super::message::{PathOf, QueryOf, SessionPath, Switch, raw_response};
 use super::reply::Refusal;
 use super::routes::{Table, says};
@@ -55,13 +55,12 @@ async fn output(
 }
 
 async fn start(log: &LogFile, params: &OutputParams) -> io::Result<(u64, u64)> {
-    let size = log.size()?;
     let start = match (params.offset, params.tail) {
         (Some(offset), _) => offset,
-        (None, Some(lines)) => log.start_of_last(lines, size).await?,
+        (None, Some(lines)) => log.start_of_last(lines).await?,
         (None, None) => 0,
     };
-    Ok((start, size))
+    Ok((start, log.size().await?))
 }
 
 fn unreadable(id: &SessionId, error: &io::Error) -> Refusal {
@@ -104,11 +103,12 @@ impl Reader {
                 return self.read().await.map(Some);
             }
             let Some((daemon, id)) = &self.follow else { return Ok(None) };
-            let size = self.log.size()?;
+            let size = self.log.size().await?;
             if size > self.end {
                 self.end = size;
             } else if size < self.end {
-                return Err(io::Error::other("the log has shrunk"));
+                // The worker has shortened its log: what it writes from now on is sent.
+                (self.position, self.end) = (size, size);
             } else if self.ended {
                 return Ok(None);
             } else if daemon.session_view(id).is_none_or(|view| view.state.is_ended()) {
@@ -121,13 +121,12 @@ impl Reader {
 
     async fn read(&mut self) -> io::Result<Bytes> {
         match self.log.read(self.position, self.end).await? {
-            Piece::Data(bytes) => {
+            Ok(bytes) => {
                 self.position += bytes.len() as u64;
                 Ok(bytes)
             }
-            Piece::Hole { until } => {
-                let dropped = until - self.position;
-                self.position = until;
+            Err(dropped) => {
+                self.position += dropped;
                 Ok(Bytes::from(format!("\n[... {dropped} bytes of output were dropped here ...]\n")))
             }
         }

@@ -16,6 +16,7 @@ use super::record::{self, Record, Sender};
 use super::table::Entry;
 use super::{MARKER, Origin, Sessions, monitor};
 use crate::org::OrgName;
+use rensei_process::output_log::OutputLog;
 use rensei_process::{ProcessIdentity, find_by_env};
 use rensei_proto::SessionId;
 use rensei_proto::control::SessionState;
@@ -88,7 +89,7 @@ fn supervise(sessions: &Arc<Sessions>, mut record: Record, identity: ProcessIden
     tracing::info!(event = "session-adopted", session_id = %id, pid = identity.pid, "session adopted");
     let output = sessions.directory(&id).join(record::OUTPUT_FILE);
     // What was written before is the predecessor's sink's.
-    let written = std::fs::metadata(&output).map_or(0, |metadata| metadata.len());
+    let written = OutputLog::open(&output).and_then(|log| log.size()).unwrap_or_default();
     sessions.parts.feed.follow(&id, output, written);
     insert(sessions, record);
     let monitor = sessions.with_table(|table| table.entry(&id).map(|entry| Monitor::of(sessions, entry)));

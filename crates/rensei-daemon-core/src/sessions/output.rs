@@ -5,26 +5,23 @@
 
 use super::Sessions;
 use super::record::OUTPUT_FILE;
-use rensei_process::{open_child_file, output_log};
+use rensei_process::output_log::{self, OutputLog, Piece};
 use rensei_proto::SessionId;
 use rensei_proto::control::SessionState;
 use std::collections::HashMap;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(250);
 /// Ticks between two looks at the size.
 const BOUND_EVERY: u32 = 8;
-/// Beginning of an oversized log that is kept.
-const KEEP_HEAD: u64 = 1 << 20;
 /// End of an oversized log that is kept.
 const KEEP_TAIL: u64 = 63 << 20;
 /// The same for a session that has ended.
-const KEEP_HEAD_AFTER: u64 = 1 << 20;
 const KEEP_TAIL_AFTER: u64 = 3 << 20;
 /// Bytes of one session that are carried per tick.
-const CARRY_BYTES: u64 = 16 * 1024;
+const CARRY_BYTES: usize = 16 * 1024;
 /// Lines of one session that are carried per tick.
 const CARRY_LINES: usize = 25;
 
@@ -47,23 +44,24 @@ pub(super) async fn follow(sessions: &Sessions) {
                 tracing::debug!(session_id = %id, %error, "output not carried");
             }
             if ticks.is_multiple_of(BOUND_EVERY) {
-                bound(&id, &path, KEEP_HEAD, KEEP_TAIL);
+                bound(&id, &path, KEEP_TAIL);
             }
         }
     }
 }
 
 fn carry(id: &SessionId, path: &Path, offset: &mut u64) -> io::Result<()> {
-    let mut file = open_child_file(path)?;
-    let size = file.metadata()?.len();
-    if size <= *offset {
-        // It may have become shorter, see `output_log::bound`.
-        *offset = size;
-        return Ok(());
-    }
-    file.seek(SeekFrom::Start(*offset))?;
-    let mut bytes = Vec::new();
-    file.take(CARRY_BYTES.min(size - *offset)).read_to_end(&mut bytes)?;
+    let log = OutputLog::open(path)?;
+    let size = log.size()?;
+    // Its worker may have shortened it.
+    *offset = (*offset).min(size);
+    let bytes = match log.read(*offset, CARRY_BYTES)? {
+        Piece::Data(bytes) => bytes,
+        Piece::Hole { until } => {
+            left_out(id, offset, until);
+            return Ok(());
+        }
+    };
     // Up to the last complete line, unless one line fills the whole window.
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
     let mut carried = 0;
@@ -74,24 +72,26 @@ fn carry(id: &SessionId, path: &Path, offset: &mut u64) -> io::Result<()> {
             tracing::info!(sessionID = %id, stream = "output", "[child output sessionID={id}] {text}");
         }
     }
-    let carried = u64::try_from(carried.min(whole)).unwrap_or(u64::MAX);
-    let behind = (size - *offset).saturating_sub(carried);
-    if behind > CARRY_BYTES {
-        tracing::info!(event = "dropped", sessionID = %id, bytes = behind, "output is in its file only");
-        *offset = size;
-    } else {
-        *offset += carried;
+    *offset += carried.min(whole) as u64;
+    if size.saturating_sub(*offset) > CARRY_BYTES as u64 {
+        left_out(id, offset, size);
     }
     Ok(())
 }
 
-/// Keeps less of the output of a session that has ended: many of those are remembered.
-pub(super) fn bound_ended(id: &SessionId, path: &Path) {
-    bound(id, path, KEEP_HEAD_AFTER, KEEP_TAIL_AFTER);
+fn left_out(id: &SessionId, offset: &mut u64, until: u64) {
+    let bytes = until.saturating_sub(*offset);
+    tracing::info!(event = "dropped", sessionID = %id, bytes, "output is in its file only");
+    *offset = until;
 }
 
-fn bound(id: &SessionId, path: &Path, head: u64, tail: u64) {
-    match output_log::bound(path, head, tail) {
+/// Keeps less of the output of a session that has ended: many of those are remembered.
+pub(super) fn bound_ended(id: &SessionId, path: &Path) {
+    bound(id, path, KEEP_TAIL_AFTER);
+}
+
+fn bound(id: &SessionId, path: &Path, tail: u64) {
+    match output_log::bound(path, tail) {
         Ok(Some(range)) => {
             tracing::warn!(event = "dropped", sessionID = %id, from = range.start, to = range.end, "output log bounded");
         }

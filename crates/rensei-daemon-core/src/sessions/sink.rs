@@ -3,11 +3,11 @@
 //! Workers write into files. One thread follows those files and calls the sink, so whatever a sink does costs neither a
 //! worker nor the daemon anything: a slow one lags behind the file, and one that lags too far misses what it is told of.
 
-use rensei_process::open_child_file;
+use rensei_process::output_log::{OutputLog, Piece};
 use rensei_proto::SessionId;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -180,18 +180,23 @@ impl Shared {
 
     /// Delivers one stretch of a file. Whether there is more behind it.
     fn pump(&self, id: &SessionId, followed: &mut Followed) -> io::Result<bool> {
-        let mut file = open_child_file(&followed.path)?;
-        let size = file.metadata()?.len();
-        // It may have become shorter, see `output_log::bound`.
+        let log = OutputLog::open(&followed.path)?;
+        let size = log.size()?;
+        // Its worker may have shortened it.
         followed.offset = followed.offset.min(size);
-        let behind = size.saturating_sub(followed.offset);
+        let behind = size - followed.offset;
         if behind > MAX_BEHIND {
             self.skip(id, behind - MAX_BEHIND / 2);
             followed.offset = size - MAX_BEHIND / 2;
         }
-        file.seek(SeekFrom::Start(followed.offset))?;
-        let mut bytes = Vec::with_capacity(PIECE);
-        file.take(PIECE as u64).read_to_end(&mut bytes)?;
+        let bytes = match log.read(followed.offset, PIECE)? {
+            Piece::Data(bytes) => bytes,
+            Piece::Hole { until } => {
+                self.skip(id, until - followed.offset);
+                followed.offset = until;
+                return Ok(until < size);
+            }
+        };
         let is_last = followed.offset + bytes.len() as u64 >= size;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         for line in bytes[..whole].split_inclusive(|byte| *byte == b'\n') {
@@ -199,7 +204,8 @@ impl Shared {
         }
         followed.offset += whole as u64;
         let rest = &bytes[whole..];
-        if (whole == 0 && bytes.len() == PIECE) || (followed.ended && is_last && !rest.is_empty()) {
+        // A line is not waited for that is very long, or whose end was dropped, or that nobody goes on with.
+        if (whole == 0 && (bytes.len() == PIECE || !is_last)) || (followed.ended && is_last && !rest.is_empty()) {
             self.call(id, rest, is_last && followed.ended);
             followed.offset += rest.len() as u64;
         }
@@ -220,6 +226,47 @@ impl Shared {
     fn harmless(&self, call: impl FnOnce()) {
         if catch_unwind(AssertUnwindSafe(call)).is_err() {
             tracing::error!(event = "panic", task = "output-sink", "the output sink panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl OutputSink for Arc<Heard> {
+        fn line(&self, line: OutputLine<'_>) {
+            self.0.lock().unwrap().push(String::from_utf8_lossy(line.bytes).into_owned());
+        }
+
+        fn missed(&self, _session: &SessionId, bytes: u64) {
+            self.0.lock().unwrap().push(format!("missed {bytes}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_dropped_from_a_log_that_was_closed_up_is_missed_and_nothing_comes_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("output.log");
+        let (head, gap) = (1 << 20, 5_000_000);
+        let line = format!("\n[... {gap:>20} bytes of output were dropped here ...]\n");
+        std::fs::write(&path, format!("{}{line}one\ntwo\n", "x".repeat(head))).unwrap();
+        let before_the_end = head + gap + 4;
+        for (from, expected) in [
+            (head - 2, vec!["xx".to_owned(), "missed 5000000".to_owned(), "one".to_owned(), "two".to_owned()]),
+            (head + 1_000_000, vec!["missed 4000000".to_owned(), "one".to_owned(), "two".to_owned()]),
+            (before_the_end, vec!["two".to_owned()]),
+        ] {
+            let heard = Arc::new(Heard::default());
+            let feed = Feed::new(Arc::clone(&heard));
+            let id = SessionId::parse("s-1").unwrap();
+            feed.follow(&id, path.clone(), from as u64);
+            assert!(feed.ended(&id));
+            feed.delivered().await;
+            assert_eq!(*heard.0.lock().unwrap(), expected, "from {from}");
         }
     }
 }
