@@ -229,14 +229,15 @@ impl Pool {
         idle.iter().filter(|id| self.drop_idle(id)).count()
     }
 
-    /// Deletes idle entries, least recently used first, until the rest takes at most `limit` bytes; how many.
-    pub(crate) fn shrink(&self, limit: u64) -> usize {
-        let mut evicted = 0;
+    /// Deletes idle entries, least recently used first, until the rest takes at most `limit` bytes; their keys.
+    pub(crate) fn shrink(&self, limit: u64) -> Vec<Key> {
+        let mut evicted = Vec::new();
         for id in self.in_state(State::Ready) {
             if self.idle_bytes() <= limit {
                 break;
             }
-            evicted += usize::from(self.drop_idle(&id));
+            let key = self.entries().get(&id).map(|entry| entry.record.key.clone());
+            evicted.extend(key.filter(|_| self.drop_idle(&id)));
         }
         evicted
     }

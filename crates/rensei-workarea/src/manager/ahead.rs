@@ -72,7 +72,7 @@ impl WorkareaManager {
             }
             self.trim();
             // Neither a remote that fails nor a pool that is too small is better off with the next attempt.
-            self.let_rest(&wanted.key);
+            self.let_rest(&[wanted.key]);
         }
     }
 
@@ -84,12 +84,12 @@ impl WorkareaManager {
         ahead.wanted.iter().find(lacks).cloned()
     }
 
-    /// Leaves alone for a while what there is still not enough of.
-    fn let_rest(&self, key: &Key) {
+    /// Leaves alone for a while those of what was made or evicted that there is still not enough of.
+    pub(super) fn let_rest(&self, tried: &[Key]) {
         let mut ahead = self.ahead();
-        let lacks = self.inner.pool.spare(key) < ahead.count;
-        let until = Instant::now().checked_add(REST);
-        for wanted in ahead.wanted.iter_mut().filter(|wanted| wanted.key == *key && lacks) {
+        let (count, until) = (ahead.count, Instant::now().checked_add(REST));
+        let lacks = |key: &Key| tried.contains(key) && self.inner.pool.spare(key) < count;
+        for wanted in ahead.wanted.iter_mut().filter(|wanted| lacks(&wanted.key)) {
             wanted.rests_until = until;
         }
     }
@@ -146,6 +146,7 @@ mod tests {
     use super::*;
     use crate::{GitEnvironment, PoolSettings};
     use std::collections::BTreeMap;
+    use std::path::Path;
 
     #[test]
     fn what_cannot_be_made_or_kept_is_left_alone_for_a_while() {
@@ -160,7 +161,7 @@ mod tests {
         let missing = |now| manager.missing(now).map(|wanted| wanted.key);
         let now = Instant::now();
         assert_eq!(missing(now).as_ref(), Some(&failing));
-        manager.let_rest(&failing);
+        manager.let_rest(std::slice::from_ref(&failing));
         assert_eq!(missing(now).as_ref(), Some(&good));
         let make = || {
             let id = manager.inner.pool.begin(&good, "good").unwrap();
@@ -168,14 +169,50 @@ mod tests {
             manager.inner.pool.made(&id, &contents, 7).unwrap();
         };
         make();
-        manager.let_rest(&good);
+        manager.let_rest(std::slice::from_ref(&good));
         assert_eq!(missing(now), None, "there is enough");
         assert!(manager.inner.pool.drop_oldest());
         assert_eq!(missing(now).as_ref(), Some(&good), "it was made and then taken");
         // Made and evicted again, because the pool is too small.
         make();
         manager.trim();
-        manager.let_rest(&good);
         assert_eq!((missing(now), missing(now + 2 * REST).as_ref()), (None, Some(&failing)));
+    }
+
+    /// Requests for two repositories, each with one file.
+    fn two_projects(dir: &Path) -> [Wanted; 2] {
+        ["one", "two"].map(|name| {
+            let remote = git2::Repository::init_bare(dir.join(name)).unwrap();
+            remote.set_head("refs/heads/main").unwrap();
+            let who = git2::Signature::now("t", "t@example.invalid").unwrap();
+            let mut tree = remote.treebuilder(None).unwrap();
+            tree.insert("file", remote.blob(&[b'x'; 1 << 20]).unwrap(), 0o100_644).unwrap();
+            let tree = remote.find_tree(tree.write().unwrap()).unwrap();
+            remote.commit(Some("HEAD"), &who, &who, "first", &tree, &[]).unwrap();
+            let repository = dir.join(name).to_str().unwrap().to_owned();
+            Wanted::new(AcquireRequest { repository, ..AcquireRequest::default() }).unwrap()
+        })
+    }
+
+    /// A manager that nobody looks after, and that has two projects to be made ahead.
+    fn with_two_projects(dir: &Path, settings: PoolSettings) -> (WorkareaManager, [Wanted; 2]) {
+        let git = GitEnvironment::new(BTreeMap::new());
+        let (manager, ..) = WorkareaManager::unattended(&dir.join("state"), git, Default::default());
+        manager.configure(settings);
+        let wanted = two_projects(dir);
+        *manager.ahead() = Ahead { wanted: wanted.to_vec(), count: 1 };
+        (manager, wanted)
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_is_too_small_for_all_is_filled_once() {
+        for (max_idle_bytes, expected) in [(0, [1, 1]), (3 << 19, [0, 1])] {
+            let dir = tempfile::tempdir().unwrap();
+            let settings = PoolSettings { max_idle_bytes, warn_percent: 101, ..PoolSettings::default() };
+            let (manager, wanted) = with_two_projects(dir.path(), settings);
+            let made = tokio::time::timeout(Duration::from_secs(60), manager.make_missing()).await;
+            assert!(made.is_ok(), "it never ends");
+            assert_eq!(wanted.map(|wanted| manager.inner.pool.spare(&wanted.key)), expected);
+        }
     }
 }

@@ -157,11 +157,12 @@ impl WorkareaManager {
         pool::now_ms().saturating_sub(age)
     }
 
-    /// Keeps the pool within its bounds.
+    /// Keeps the pool within its bounds. What had to go is not made ahead again soon: something else would have to go.
     pub(super) fn trim(&self) {
         let limit = self.settings().max_idle_bytes;
-        let evicted = if limit == 0 { 0 } else { self.inner.pool.shrink(limit) };
-        if evicted > 0 {
+        let gone = if limit == 0 { Vec::new() } else { self.inner.pool.shrink(limit) };
+        if !gone.is_empty() {
+            let evicted = gone.len();
             tracing::info!(
                 event = "pool-evicted",
                 evicted,
@@ -169,6 +170,7 @@ impl WorkareaManager {
                 "workareas evicted: the pool is larger than allowed"
             );
         }
+        self.let_rest(&gone);
     }
 
     /// Keeps entries that are too old from being handed out.
