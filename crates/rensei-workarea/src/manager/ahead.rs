@@ -96,6 +96,10 @@ impl WorkareaManager {
 
     async fn make_ahead(&self, wanted: &Wanted) -> Result<(), WorkareaError> {
         let Wanted { request, repository, key, .. } = wanted;
+        // A mirror takes room, too.
+        if !self.has_room_ahead(&repository.shown)? {
+            return Ok(());
+        }
         let upstream = Upstream { repository: repository.clone(), hints: request.hints.clone() };
         let mirror = self.mirror(&key.mirror)?;
         let (start, _) = mirror.locate(&upstream, &request.r#ref).await?;
@@ -103,9 +107,7 @@ impl WorkareaManager {
         let tools = self.tools(mirror.dir(), Some(1));
         let repository = &repository.shown;
         while self.inner.pool.spare(key) < self.ahead().count {
-            if self.disk_is_filling()? {
-                let why = "no workarea is made ahead: the disk is filling up";
-                tracing::warn!(event = "disk-pressure", repository, "{why}");
+            if !self.has_room_ahead(repository)? {
                 break;
             }
             let id = self.inner.pool.begin(key, repository)?;
@@ -117,6 +119,16 @@ impl WorkareaManager {
             tracing::info!(event = "workarea-prewarmed", repository, id, "workarea made ahead");
         }
         Ok(())
+    }
+
+    /// Whether the disk has room for what nobody waits for.
+    fn has_room_ahead(&self, repository: &str) -> Result<bool, WorkareaError> {
+        let filling = self.disk_is_filling()?;
+        if filling {
+            let why = "no workarea is made ahead: the disk is filling up";
+            tracing::warn!(event = "disk-pressure", repository, "{why}");
+        }
+        Ok(!filling)
     }
 
     fn ahead(&self) -> MutexGuard<'_, Ahead> {
@@ -213,6 +225,18 @@ mod tests {
             let made = tokio::time::timeout(Duration::from_secs(60), manager.make_missing()).await;
             assert!(made.is_ok(), "it never ends");
             assert_eq!(wanted.map(|wanted| manager.inner.pool.spare(&wanted.key)), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_is_filling_up_gets_no_mirror_either() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = PoolSettings { warn_percent: 0, ..PoolSettings::default() };
+        let (manager, wanted) = with_two_projects(dir.path(), settings);
+        manager.make_missing().await;
+        for Wanted { key, .. } in wanted {
+            assert!(!manager.inner.repos.join(&key.mirror).exists());
+            assert_eq!(manager.inner.pool.spare(&key), 0);
         }
     }
 }
