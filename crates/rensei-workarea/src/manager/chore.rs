@@ -46,8 +46,16 @@ struct Busy(WorkareaManager, Chore);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.1.busy(&self.0.inner).store(false, Ordering::Release);
-        // There may be more to do since the last look.
-        self.0.tidy_soon();
+    }
+}
+
+impl Busy {
+    /// For who has done the work: there may be more to do since the last look. Who could not even begin leaves it to the
+    /// next one.
+    fn done(self) {
+        let manager = self.0.clone();
+        drop(self);
+        manager.tidy_soon();
     }
 }
 
@@ -64,9 +72,33 @@ impl WorkareaManager {
                 tracing::debug!(%error, "work in the background runs at normal priority");
             }
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(work(&busy.0)),
+                Ok(runtime) => {
+                    runtime.block_on(work(&busy.0));
+                    busy.done();
+                }
                 Err(error) => tracing::warn!(name = chore.name(), %error, "no runtime for work in the background"),
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::GitEnvironment;
+    use std::collections::BTreeMap;
+    use std::sync::mpsc::TryRecvError;
+
+    #[test]
+    fn only_work_that_was_done_has_the_pool_looked_through_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = GitEnvironment::new(BTreeMap::new());
+        let (manager, _, asked) = WorkareaManager::unattended(dir.path(), git, Default::default());
+        // As when there is no thread to be had.
+        drop(Busy(manager.clone(), Chore::Prewarm));
+        assert_eq!(asked.try_recv(), Err(TryRecvError::Empty));
+        manager.chore(Chore::Prewarm, async |_| ());
+        asked.recv().unwrap();
+        assert!(!Chore::Prewarm.busy(&manager.inner).load(Ordering::Acquire));
     }
 }
