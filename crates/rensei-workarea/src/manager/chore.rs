@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The least that the scheduler gives, and with it the disk: Linux takes the I/O priority of a thread from this where nobody
 /// has set one.
+#[cfg(target_os = "linux")]
 const LOWEST_PRIORITY: i32 = 19;
 
 /// What there is to do. One thread does one of these.
@@ -40,6 +41,14 @@ impl Chore {
     }
 }
 
+/// Lowers the priority of this thread and of what it starts. On other systems it would be that of the whole process.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+        tracing::debug!(%error, "work in the background runs at normal priority");
+    }
+}
+
 /// Somebody is at it until this is dropped.
 struct Busy(WorkareaManager, Chore);
 
@@ -60,17 +69,15 @@ impl Busy {
 }
 
 impl WorkareaManager {
-    /// Has something done at the lowest priority that the system has and on one thread, unless somebody is at it.
+    /// Has something done on one thread, on Linux at the lowest priority that there is, unless somebody is at it.
     pub(super) fn chore(&self, chore: Chore, work: impl AsyncFnOnce(&Self) + Send + 'static) {
         if chore.busy(&self.inner).swap(true, Ordering::AcqRel) {
             return;
         }
         let busy = Busy(self.clone(), chore);
         in_background(chore.name(), move || {
-            // Of this thread only, and of what it starts.
-            if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
-                tracing::debug!(%error, "work in the background runs at normal priority");
-            }
+            #[cfg(target_os = "linux")]
+            give_way();
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => {
                     runtime.block_on(work(&busy.0));

@@ -461,11 +461,13 @@ async fn what_was_handed_out_is_made_again() {
 }
 
 /// Nice value in the `stat` of a process or thread.
+#[cfg(target_os = "linux")]
 fn niceness(stat: &Path) -> i32 {
     let text = std::fs::read_to_string(stat).unwrap();
     text.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap()
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn making_ahead_gives_way_to_everything_else() {
     let fixture = Fixture::new();
