@@ -6,7 +6,7 @@ use crate::config::Project;
 use crate::events::SessionEvents;
 use crate::host::Host;
 use crate::lifecycle::{Action, Phase, TransitionError, deadline_in};
-use crate::org::Org;
+use crate::org::{Org, RegistrationChanges};
 use crate::sessions::Caller;
 use rensei_proto::control::{
     DrainRequest, EvictPoolRequest, EvictPoolResponse, Organization, PostSession, Provider, Registration,
@@ -88,17 +88,10 @@ impl DaemonHandle {
         self.host.orgs.main().registration()
     }
 
-    /// Waits until `differs` holds for the organisations, as [`DaemonHandle::organizations`] shows them. It is asked when
-    /// one comes or goes, or it stands otherwise with its registration.
-    pub async fn registrations_changed(&self, differs: impl Fn(&[Organization]) -> bool) {
-        let (mut orgs, mut links) = (self.host.orgs.changes(), self.host.orgs.registration_changes());
-        while !differs(&self.organizations()) {
-            // Both only wait.
-            tokio::select! {
-                _sender_is_ours = links.changed() => {}
-                _sender_is_ours = orgs.changed() => {}
-            }
-        }
+    /// Wakes whenever [`DaemonHandle::organizations`] may answer something else, from now on.
+    #[must_use]
+    pub fn registration_changes(&self) -> RegistrationChanges {
+        self.host.orgs.registration_changes()
     }
 
     /// Where the daemon stands.

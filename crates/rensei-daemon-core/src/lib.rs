@@ -61,6 +61,7 @@ pub use events::{Events, SessionEvent, SessionEvents};
 pub use handle::{AcquireError, ControlAuth, DaemonHandle};
 pub use hook::{HookError, WorkerEnvironment};
 pub use lifecycle::{Phase, TransitionError, UpdateStage};
+pub use org::RegistrationChanges;
 pub use overview::CapacityError;
 pub use providers::{LocalRuntime, LocalRuntimes, ProviderRegistry};
 pub use rensei_kits::{KitError, Registry as KitRegistry};

@@ -15,6 +15,7 @@ pub(crate) use connector::Connector;
 pub(crate) use files::{OrgFiles, follow};
 pub(crate) use name::OrgName;
 pub(crate) use registry::Orgs;
+pub use registry::RegistrationChanges;
 pub(crate) use serve::serve_all;
 pub(crate) use turns::{Turn, Turns};
 

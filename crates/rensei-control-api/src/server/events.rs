@@ -8,8 +8,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use rensei_daemon_core::{DaemonHandle, Events, Phase, SessionEvent, SessionEvents};
-use rensei_proto::control::{HostChange, HostEvent, Organization, Registration, UpdateResult};
+use rensei_daemon_core::{DaemonHandle, Events, Phase, RegistrationChanges, SessionEvent, SessionEvents};
+use rensei_proto::control::{HostChange, HostEvent, Organization, Registration, RegistrationState, UpdateResult};
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,11 +42,12 @@ async fn next(mut reader: Reader) -> Option<(Result<Event, Infallible>, Reader)>
 /// Writes down what happens after this call, until dropped.
 pub(super) fn write_down(daemon: DaemonHandle, journal: Journal) -> impl Future<Output = ()> + Send {
     let (events, updates) = (daemon.events(), daemon.update_events());
-    let (phase, organizations) = (daemon.phase(), daemon.organizations());
+    let (phase, changes) = (daemon.phase(), daemon.registration_changes());
+    let known = standing(daemon.organizations());
     async move {
         let (daemon, journal) = (&daemon, &journal);
         let (sessions, updates) = (sessions(daemon, journal, events), self::updates(journal, updates));
-        let (states, registrations) = (states(daemon, journal, phase), registrations(daemon, journal, organizations));
+        let (states, registrations) = (states(daemon, journal, phase), registrations(daemon, journal, changes, known));
         tokio::join!(sessions, updates, states, registrations);
     }
 }
@@ -102,25 +104,61 @@ async fn states(daemon: &DaemonHandle, journal: &Journal, mut phase: Phase) {
     }
 }
 
-async fn registrations(daemon: &DaemonHandle, journal: &Journal, mut known: Vec<Organization>) {
+async fn registrations(
+    daemon: &DaemonHandle,
+    journal: &Journal,
+    mut changes: RegistrationChanges,
+    mut known: Standing,
+) {
     loop {
-        daemon.registrations_changed(|now| now.len() != known.len() || news(&known, now).next().is_some()).await;
-        let now = daemon.organizations();
-        for Organization { name, registration, .. } in news(&known, &now).cloned() {
-            let organization = Some(name).filter(|name| !name.is_empty());
-            journal.publish(HostChange::RegistrationChanged { organization, registration: Box::new(registration) });
-        }
+        changes.changed().await;
+        let now = standing(daemon.organizations());
+        news(&known, &now).for_each(|change| journal.publish(change));
         known = now;
     }
 }
 
-/// Those with whose registration it stands otherwise than before. One that has moved may be there twice for a while, with
-/// the control plane that it has left.
-fn news<'a>(known: &'a [Organization], now: &'a [Organization]) -> impl Iterator<Item = &'a Organization> {
-    let before = |org: &Organization| {
-        known.iter().find(|old| (&old.file, &old.registration.url) == (&org.file, &org.registration.url))
+/// How it stands with each organisation at each control plane.
+type Standing = BTreeMap<(String, String), Registration>;
+
+/// An organisation may be there twice: in force, and leaving as long as sessions of it run. They are apart by their control
+/// plane, and where that is the same one, what is in force counts.
+fn standing(organizations: Vec<Organization>) -> Standing {
+    let (leaving, in_force): (Vec<_>, Vec<_>) = organizations.into_iter().partition(|org| org.leaving);
+    let entry = |Organization { name, registration, .. }| {
+        ((name, registration.url.trim_end_matches('/').to_owned()), registration)
     };
-    now.iter().filter(move |org| before(org).is_none_or(|old| differs(&old.registration, &org.registration)))
+    leaving.into_iter().chain(in_force).map(entry).collect()
+}
+
+/// What is gone, then with whose registration it stands otherwise than before. What is left of an organisation of which
+/// something is gone is told again: the last word on each name is what holds.
+fn news<'a>(known: &'a Standing, now: &'a Standing) -> impl Iterator<Item = HostChange> + use<'a> {
+    let gone: Vec<_> = known.iter().filter(|(key, _)| !now.contains_key(*key)).collect();
+    let lost: BTreeSet<_> = gone.iter().map(|((name, _url), _)| name).collect();
+    let fresh = now.iter().filter(move |(key, registration)| {
+        lost.contains(&key.0) || known.get(*key).is_none_or(|old| differs(old, registration))
+    });
+    let gone = gone.into_iter().map(|(key, last)| changed(&key.0, without_link(last)));
+    gone.chain(fresh.map(|(key, registration)| changed(&key.0, registration.clone())))
+}
+
+fn changed(name: &str, registration: Registration) -> HostChange {
+    let organization = Some(name.to_owned()).filter(|name| !name.is_empty());
+    HostChange::RegistrationChanged { organization, registration: Box::new(registration) }
+}
+
+/// The host has nothing to do with that control plane any more.
+fn without_link(last: &Registration) -> Registration {
+    Registration {
+        state: RegistrationState::Local,
+        url: last.url.clone(),
+        worker_id: String::new(),
+        last_error: None,
+        last_heartbeat_at: None,
+        clock_skew_seconds: None,
+        suspended: None,
+    }
 }
 
 /// Whether there is news: that a heartbeat went through as before is none.
@@ -131,4 +169,67 @@ fn differs(old: &Registration, new: &Registration) -> bool {
         ..registration.clone()
     };
     quiet(old) != quiet(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use RegistrationState::{Local, Refused, Registered};
+
+    fn org(name: &str, url: &str, leaving: bool, state: RegistrationState) -> Organization {
+        let any = Registration {
+            state,
+            url: url.to_owned(),
+            worker_id: String::new(),
+            last_error: None,
+            last_heartbeat_at: None,
+            clock_skew_seconds: None,
+            suspended: None,
+        };
+        Organization {
+            name: name.to_owned(),
+            file: String::new(),
+            projects_allowed: 0,
+            active_sessions: 0,
+            leaving,
+            config_error: None,
+            ignored_keys: Vec::new(),
+            registration: any,
+        }
+    }
+
+    fn told(known: &Standing, now: &Standing) -> Vec<(String, String, RegistrationState)> {
+        let row = |change| match change {
+            HostChange::RegistrationChanged { organization, registration } => {
+                (organization.unwrap_or_default(), registration.url, registration.state)
+            }
+            other => panic!("{other:?}"),
+        };
+        news(known, now).map(row).collect()
+    }
+
+    fn row(name: &str, url: &str, state: RegistrationState) -> (String, String, RegistrationState) {
+        (name.to_owned(), url.to_owned(), state)
+    }
+
+    #[test]
+    fn one_that_is_there_twice_at_one_control_plane_is_what_is_in_force() {
+        let before = standing(vec![org("", "http://a", false, Registered)]);
+        let twice = standing(vec![org("", "http://a/", false, Refused), org("", "http://a", true, Registered)]);
+        assert_eq!(told(&before, &twice), [row("", "http://a/", Refused)]);
+        assert_eq!(told(&twice, &twice), [], "what is known is no news");
+        let alone = standing(vec![org("", "http://a/", false, Refused)]);
+        assert_eq!(told(&twice, &alone), []);
+    }
+
+    #[test]
+    fn what_goes_away_is_told_and_what_is_left_of_it_last() {
+        let partner = org("p", "http://p", false, Registered);
+        let moved =
+            vec![org("", "http://b", false, Registered), partner.clone(), org("", "http://a", true, Registered)];
+        let (both, left) = (standing(moved), standing(vec![org("", "http://b", false, Registered), partner]));
+        assert_eq!(told(&both, &left), [row("", "http://a", Local), row("", "http://b", Registered)]);
+        let main = standing(vec![org("", "http://b", false, Registered)]);
+        assert_eq!(told(&left, &main), [row("p", "http://p", Local)]);
+    }
 }

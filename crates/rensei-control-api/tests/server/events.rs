@@ -94,4 +94,6 @@ async fn how_it_stands_with_each_organisation_is_streamed_under_its_name() {
         platform.heal();
         stands(name, RegistrationState::Registered).await;
     }
+    std::fs::remove_file(server.root().join("daemon-partner.yaml")).unwrap();
+    stands(Some("partner"), RegistrationState::Local).await;
 }

@@ -18,6 +18,24 @@ pub(crate) struct Orgs {
     list: watch::Sender<Vec<Arc<Org>>>,
 }
 
+/// Wakes when an organisation comes or goes, or it stands otherwise with its registration.
+#[derive(Debug)]
+pub struct RegistrationChanges {
+    orgs: watch::Receiver<Vec<Arc<Org>>>,
+    links: watch::Receiver<()>,
+}
+
+impl RegistrationChanges {
+    /// Waits for a change since the last one that was waited for. Cancel-safe.
+    pub async fn changed(&mut self) {
+        // Both only wait.
+        tokio::select! {
+            _sender_is_the_host = self.links.changed() => {}
+            _sender_is_the_host = self.orgs.changed() => {}
+        }
+    }
+}
+
 impl Orgs {
     /// With the main organisation, whose file says `config`.
     ///
@@ -74,9 +92,9 @@ impl Orgs {
         self.list.subscribe()
     }
 
-    /// Wakes when it stands otherwise with the registration of one.
-    pub(crate) fn registration_changes(&self) -> watch::Receiver<()> {
-        self.connector.changes.subscribe()
+    /// Wakes also when it stands otherwise with the registration of one.
+    pub(crate) fn registration_changes(&self) -> RegistrationChanges {
+        RegistrationChanges { orgs: self.changes(), links: self.connector.changes.subscribe() }
     }
 
     /// What nobody but the host may have.
