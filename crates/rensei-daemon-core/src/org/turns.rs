@@ -95,6 +95,9 @@ impl Turns {
             line.waiting.swap_remove(at).org.note_turn(count);
         }
         line.holder = Some((ticket, Instant::now() + PATIENCE));
+        drop(line);
+        // Who has looked already must look again, to know how long this may take.
+        self.changes.send_replace(());
         Ok(())
     }
 
@@ -120,5 +123,36 @@ impl Drop for Turn<'_> {
         }
         drop(line);
         self.turns.changes.send_replace(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::Daemon;
+    use std::pin::{Pin, pin};
+    use std::task::Poll;
+
+    async fn looks(waiting: &mut Pin<&mut impl Future>) -> bool {
+        std::future::poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_ready())).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_looked_before_the_turn_was_taken_does_not_wait_for_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("daemon-partner.yaml"), "projects: []\n").unwrap();
+        let daemon = Daemon::builder(dir.path().to_owned()).build().unwrap().with_control_url("http://127.0.0.1:1");
+        let host = &daemon.handle().host;
+        let (turns, orgs) = (&host.turns, host.orgs.all());
+        orgs[1].note_turn(1);
+        host.serving.set_max_sessions(0);
+        let (mut first, mut second) =
+            (pin!(turns.next(&host.sessions, &orgs[0])), pin!(turns.next(&host.sessions, &orgs[1])));
+        assert!(!looks(&mut first).await && !looks(&mut second).await, "there is no slot");
+        host.serving.set_max_sessions(1);
+        assert!(!looks(&mut second).await, "it is not the first");
+        // Held as long as a control plane does not answer.
+        let _held = first.await;
+        tokio::time::timeout(2 * PATIENCE, second).await.unwrap();
     }
 }
