@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use rensei_daemon_core::{Daemon, DaemonHandle};
+use rensei_proto::SessionId;
 use rensei_proto::control::{Registration, RegistrationState};
-use rensei_testkit::{FakePlatform, PATIENCE, REGISTRATION_TOKEN};
+use rensei_testkit::{FakePlatform, PATIENCE, REGISTRATION_TOKEN, TempState, WorkItem};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -97,4 +98,34 @@ async fn a_host_in_stub_mode_plays_a_worker_that_nobody_hears_of() {
     tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
     assert_eq!(platform.requests().len(), 0, "{:?}", platform.requests());
     assert_eq!(std::fs::read_to_string(dir.path().join("daemon.jwt")).unwrap(), cached);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_real_start_left_running_is_reported_by_the_next_real_start() {
+    let platform = FakePlatform::start().await;
+    let real = TempState::new(&platform).start_apart().await;
+    let go = real.root().join("go");
+    platform.enqueue(
+        &WorkItem::new("s").attempt(1).script(&format!("while [ ! -e '{}' ]; do sleep 0.02; done", go.display())),
+    );
+    platform.reported("s", "running").await;
+    let state = real.crash().await;
+    let (jwt, requests) = (state.root().join("daemon.jwt"), platform.requests().len());
+    let cached = std::fs::read_to_string(&jwt).unwrap();
+
+    let daemon = host(state.root(), platform.url(), &[("RENSEI_DAEMON_FORCE_STUB", "1")]);
+    let handle = daemon.handle();
+    let running = tokio::spawn(daemon.run());
+    let session = SessionId::parse("s").unwrap();
+    until(&handle, |host| host.session_view(&session).filter(|view| view.adopted)).await;
+    std::fs::write(go, "").unwrap();
+    until(&handle, |host| host.session_view(&session).filter(|view| view.state.is_ended() && !view.reported)).await;
+    handle.stop();
+    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
+    assert_eq!(platform.requests().len(), requests, "{:?}", &platform.requests()[requests..]);
+    assert_eq!(std::fs::read_to_string(&jwt).unwrap(), cached);
+
+    let real = state.configure(platform.url(), 8).start().await;
+    platform.ended("s").await;
+    real.stop().await;
 }

@@ -67,12 +67,12 @@ impl Connector {
     }
 
     /// An organisation that is known only from a session of it: what its identity was is in its cache, if that is still
-    /// there.
+    /// there. A host that is not to register leaves that alone, and the reports to a later one.
     pub(super) fn departed(&self, name: &OrgName, file: &ConfigWriter, url: &str) -> Org {
         let allowlist = Arc::new(Allowlist::default());
         let link = self.link(name, url, Secret::default(), &allowlist);
         let connection = match link {
-            Ok(link) if !url.is_empty() && link.resume() => Connection::Link(Arc::new(link)),
+            Ok(link) if !self.off && !url.is_empty() && link.resume() => Connection::Link(Arc::new(link)),
             _ => Connection::None(unlinked(None, None)),
         };
         Self::org(name, file, url, (allowlist, connection))
