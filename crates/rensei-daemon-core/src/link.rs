@@ -147,9 +147,8 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
 
     async fn register(&self) -> Identity {
         let request = self.profile.request();
-        let answer = self.client.register(&self.registration_token(), &request).await.inspect_err(|error| {
-            self.health().refused = is_refusal(error);
-        })?;
+        let asked = self.client.register(&self.registration_token(), &request).await;
+        let answer = asked.inspect_err(|error| self.note_asked(error))?;
         Ok(self.adopt(&answer, "reregister"))
     }
 
@@ -157,7 +156,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         self.cache.store(answer);
         {
             let mut health = self.health();
-            health.refused = false;
+            health.refused = None;
             health.last_error = None;
         }
         tracing::info!(event = "runtime-token", how, worker_id = answer.worker_id, "[runtime-token] {how}");
@@ -234,7 +233,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
 
     async fn refresh(&self, current: &Credentials) -> Identity {
         let asked = self.client.refresh_token(&self.registration_token(), &current.worker_id).await;
-        let mut answer = asked.inspect_err(|error| self.health().refused = is_refusal(error))?;
+        let mut answer = asked.inspect_err(|error| self.note_asked(error))?;
         answer.worker_id.clone_from(&current.worker_id);
         if answer.heartbeat_interval == 0 {
             answer.heartbeat_interval = millis(current.heartbeat_interval);
@@ -302,11 +301,6 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
     fn life(&self, answer: &RegisterResponse) -> Life {
         Life { since_boot: self.clock.since_boot(), left: remaining_life(answer, self.now()) }
     }
-}
-
-/// Whether the registration token itself was refused.
-fn is_refusal(error: &ClientError) -> bool {
-    matches!(error.status(), Some(401 | 403))
 }
 
 /// What is left of a token by this machine's clock. `None` when unknown, or when the clocks plainly disagree: then the

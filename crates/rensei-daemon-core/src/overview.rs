@@ -6,7 +6,7 @@ use crate::lifecycle::Phase;
 use crate::org::Org;
 use rensei_proto::control::{
     Capabilities, CapacityStats, Doctor, Heartbeat, MachineStats, OrganizationHeartbeat, OrganizationStats,
-    RegistrationState, RegistrationStats, Stats,
+    RegistrationStats, Stats,
 };
 use rensei_proto::platform::{HeartbeatRequest, HostActivity};
 use std::sync::{Mutex, PoisonError};
@@ -167,7 +167,7 @@ impl DaemonHandle {
 
 /// Whether its control plane has given the host an identity, so that its lanes run.
 fn is_connected(org: &Org) -> bool {
-    matches!(org.registration().state, RegistrationState::Registered | RegistrationState::Unreachable)
+    org.link().is_some_and(|link| link.cell.current().is_some())
 }
 
 /// Whether it has heartbeats, be they heard by somebody or not.

@@ -687,3 +687,24 @@ async fn the_registration_token_is_shown_to_registration_and_refresh_only() {
     }
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_that_go_on_with_a_refused_registration_token_are_shown_to_run() {
+    let platform = FakePlatform::start().await;
+    let host = TempState::new(&platform).start_registered().await;
+    let stands = |host: &TempHost| host.handle().registration();
+    host.until(|host| (stands(host).state == RegistrationState::Registered).then_some(())).await;
+    platform.always(Call::RefreshToken, Answer::json(401, r#"{"error":"token revoked"}"#));
+    platform.fault(Call::Heartbeat, Answer::json(401, "{}"));
+    host.until(|host| (stands(host).state == RegistrationState::Refused).then_some(())).await;
+    // The runtime token itself is good.
+    platform.until_more(Call::Heartbeat, 2).await;
+    let (shown, stats) = (stands(&host), host.handle().stats(false, false));
+    assert_eq!(shown.state, RegistrationState::Refused);
+    assert!(shown.last_error.unwrap().contains("token revoked"));
+    assert!(
+        stats.registration.heartbeat_running && stats.registration.poll_running && host.handle().doctor().heartbeat
+    );
+    platform.heal();
+    host.stop().await;
+}

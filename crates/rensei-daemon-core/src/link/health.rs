@@ -11,7 +11,8 @@ const NOTEWORTHY_SKEW_SECONDS: i64 = 60;
 
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    pub(super) refused: bool,
+    /// What was said when the registration token was refused, until it is accepted.
+    pub(super) refused: Option<String>,
     pub(super) last_error: Option<String>,
     pub(super) last_heartbeat_at: Option<String>,
     pub(super) heartbeats: u64,
@@ -22,6 +23,12 @@ pub(super) struct Health {
 impl<S: IdentityService + Send + Sync + 'static> Link<S> {
     pub(crate) fn note_failure(&self, error: &ClientError) {
         self.note_trouble(error_chain(error));
+    }
+
+    /// What came of asking for an identity; only a refusal is about the registration token.
+    pub(super) fn note_asked(&self, error: &ClientError) {
+        self.health().refused = matches!(error.status(), Some(401 | 403)).then(|| error_chain(error));
+        self.changes.send_replace(());
     }
 
     /// Something keeps the host from working for this control plane.
@@ -59,7 +66,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
     pub(crate) fn registration(&self) -> Registration {
         let current = self.cell.current();
         let health = self.health();
-        let state = match (&current, health.refused, &health.last_error) {
+        let state = match (&current, health.refused.is_some(), &health.last_error) {
             (_, true, _) => RegistrationState::Refused,
             (None, false, _) => RegistrationState::Connecting,
             (Some(_), false, None) => RegistrationState::Registered,
@@ -69,7 +76,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
             state,
             url: self.url.clone(),
             worker_id: current.map(|credentials| credentials.worker_id.clone()).unwrap_or_default(),
-            last_error: health.last_error.clone(),
+            last_error: health.refused.clone().or_else(|| health.last_error.clone()),
             last_heartbeat_at: health.last_heartbeat_at.clone(),
             clock_skew_seconds: health.clock_skew_seconds,
             suspended: health.suspended.clone(),
