@@ -207,7 +207,8 @@ impl DaemonBuilder {
         file.read();
         let orgs = Arc::new(Orgs::new(connector, &file, &config).map_err(BuildError::Orchestrator)?);
         let files = OrgFiles::beside(file.path(), &self.environment, &self.defaults);
-        files.take_in(&orgs);
+        // Looked at again as soon as the host runs, which then says what is wrong.
+        let _tried_again = files.take_in(&orgs);
         let workareas = self.workareas.clone().unwrap_or_else(|| {
             let git = GitEnvironment::new(git_environment(&self.environment, &orgs.secrets()));
             let archives = config.workarea.archive_root(state.root());

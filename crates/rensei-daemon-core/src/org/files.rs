@@ -4,15 +4,21 @@ use super::connector::unlinked;
 use super::{OrgName, Orgs};
 use crate::config::{Config, ConfigWriter, Defaults, NameWatcher, without_overrides};
 use crate::host::Host;
-use crate::supervisor::keep_running;
+use crate::supervisor::{Incidents, keep_running};
 use rensei_proto::control::Organization;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// Organisations beside the main one that are worked for.
 const MAX_ORGS: usize = 64;
+/// Time until the directory is looked at again when that failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// What is in trouble then.
+const PART: &str = "organizations";
 /// What is wrong with a name.
 const NO_NAME: &str = "its name is none of an organisation: letters, digits, `-`, `_`, `.`, at most 64";
 
@@ -35,10 +41,17 @@ impl OrgFiles {
     }
 
     /// Brings `orgs` in line with the files that are there. Waits for the disk.
-    pub(crate) fn take_in(&self, orgs: &Orgs) {
+    ///
+    /// # Errors
+    /// When it is not known which files there are; all stays as it is then.
+    pub(crate) fn take_in(&self, orgs: &Orgs) -> io::Result<()> {
+        let known = orgs.further();
+        let mut names: Vec<_> = self.names.names()?.into_iter().map(|name| (OrgName::parse(&name), name)).collect();
+        // Whoever comes new is the one too many.
+        names.sort_by_key(|(parsed, _)| !parsed.as_ref().is_some_and(|parsed| known.contains(parsed)));
         let (mut present, mut unusable) = (BTreeSet::new(), BTreeMap::new());
-        for name in self.names.names() {
-            match OrgName::parse(&name) {
+        for (parsed, name) in names {
+            match parsed {
                 None => drop(unusable.insert(name, NO_NAME.to_owned())),
                 Some(_) if present.len() == MAX_ORGS => {
                     unusable.insert(name, format!("there are more than {MAX_ORGS} organisations"));
@@ -47,13 +60,23 @@ impl OrgFiles {
             }
         }
         self.complain(unusable);
-        let known = orgs.further();
         for gone in known.iter().filter(|name| !present.contains(name)) {
             orgs.leave(gone);
         }
         for new in present.difference(&known) {
             self.begin(orgs, new);
         }
+        Ok(())
+    }
+
+    /// The same, but says in `incidents` what is wrong. True: it is done.
+    fn taken_in(&self, orgs: &Orgs, incidents: &Incidents) -> bool {
+        let taken = self.take_in(orgs);
+        match &taken {
+            Ok(()) => incidents.no_trouble(PART),
+            Err(error) => incidents.trouble(PART, &format!("files of organisations cannot be looked for: {error}")),
+        }
+        taken.is_ok()
     }
 
     /// Says it once for each file.
@@ -100,9 +123,14 @@ pub(crate) async fn follow(host: Arc<Host>) {
     loop {
         let looking = Arc::clone(&host);
         // What it did is in force if this future is dropped meanwhile, and the next one looks again.
-        let _panicked = tokio::task::spawn_blocking(move || looking.files.take_in(&looking.orgs)).await;
+        let taken =
+            tokio::task::spawn_blocking(move || looking.files.taken_in(&looking.orgs, &looking.incidents)).await;
         followers.follow(&host);
-        listening.changed().await;
+        // Both only wait.
+        tokio::select! {
+            () = listening.changed() => {}
+            () = tokio::time::sleep(RETRY_PAUSE), if !taken.unwrap_or_default() => {}
+        }
     }
 }
 
@@ -140,5 +168,57 @@ async fn reload_on_change(host: Arc<Host>, name: OrgName, file: ConfigWriter) {
     let mut watcher = file.watcher();
     loop {
         host.reload(&name, &file, &watcher.changed().await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::Daemon;
+    use std::fs;
+
+    /// A host whose configuration is in the directory, with organisations of these names.
+    fn host(dir: &Path, orgs: &[&str]) -> Arc<Host> {
+        let _there_already = fs::create_dir(dir);
+        for org in orgs {
+            write(dir, org);
+        }
+        let daemon = Daemon::builder(dir.with_file_name("state")).config_path(dir.join("daemon.yaml")).build().unwrap();
+        daemon.with_control_url("http://127.0.0.1:1").handle().host
+    }
+
+    fn write(dir: &Path, org: &str) {
+        fs::write(dir.join(format!("daemon-{org}.yaml")), "projects: []\n").unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_is_no_reason_for_anybody_to_leave() {
+        let place = tempfile::tempdir().unwrap();
+        let (dir, aside) = (place.path().join("config"), place.path().join("aside"));
+        let host = host(&dir, &["a", "b"]);
+        fs::rename(&dir, &aside).unwrap();
+        fs::write(&dir, "no directory").unwrap();
+        assert!(!host.files.taken_in(&host.orgs, &host.incidents));
+        assert_eq!(host.orgs.further().len(), 2);
+        assert!(host.incidents.last().unwrap().contains("cannot be looked for"));
+        fs::remove_file(&dir).unwrap();
+        fs::rename(&aside, &dir).unwrap();
+        fs::remove_file(dir.join("daemon-a.yaml")).unwrap();
+        assert!(host.files.taken_in(&host.orgs, &host.incidents));
+        assert_eq!((host.orgs.further().len(), host.incidents.last()), (1, None));
+    }
+
+    #[test]
+    fn one_too_many_is_the_one_that_came_last() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("config");
+        let names: Vec<_> = (0..MAX_ORGS).map(|nth| format!("m{nth}")).collect();
+        let host = host(&dir, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let before = host.orgs.further();
+        assert_eq!(before.len(), MAX_ORGS);
+        write(&dir, "a");
+        host.files.take_in(&host.orgs).unwrap();
+        assert_eq!(host.orgs.further(), before);
+        assert_eq!(host.files.unusable()[0].name, "a");
     }
 }

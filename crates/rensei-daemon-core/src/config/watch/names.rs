@@ -3,9 +3,9 @@
 use super::events::Events;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 use tokio::time::sleep;
 
 /// How long a directory must be left alone before it is looked at: a file that is replaced may be away for a moment.
@@ -30,13 +30,18 @@ impl NameWatcher {
         Self { directory, prefix }
     }
 
-    /// What the files that are there are named.
-    pub(crate) fn names(&self) -> BTreeSet<String> {
-        // A directory that cannot be read has nothing for us.
-        let Ok(entries) = fs::read_dir(&self.directory) else { return BTreeSet::new() };
+    /// What the files that are there are named: all of them. A directory that is not there has none.
+    ///
+    /// # Errors
+    /// When that cannot be told just now.
+    pub(crate) fn names(&self) -> io::Result<BTreeSet<String>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            entries => entries?,
+        };
         let prefix = self.prefix.to_string_lossy();
         let name = |file: OsString| Some(file.to_str()?.strip_prefix(&*prefix)?.strip_suffix(".yaml")?.to_owned());
-        entries.flatten().filter_map(|entry| name(entry.file_name())).collect()
+        entries.filter_map(|entry| entry.map(|entry| name(entry.file_name())).transpose()).collect()
     }
 
     /// The file of that name.
