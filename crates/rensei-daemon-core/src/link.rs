@@ -75,7 +75,7 @@ pub(crate) struct Link<S = PlatformClient> {
     try_again: Notify,
     clock: Arc<dyn Clock>,
     profile: Profile,
-    pub(crate) cache: CredentialCache,
+    pub(crate) cache: Arc<CredentialCache>,
     /// Serialises recovery.
     recovery: Arc<tokio::sync::Mutex<Asked>>,
     health: Mutex<Health>,
@@ -105,7 +105,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
             try_again: Notify::new(),
             clock: parts.clock,
             profile: parts.profile,
-            cache: parts.cache,
+            cache: Arc::new(parts.cache),
             recovery: Arc::default(),
             health: Mutex::default(),
             changes: parts.changes,
@@ -149,19 +149,21 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         let request = self.profile.request();
         let asked = self.client.register(&self.registration_token(), &request).await;
         let answer = asked.inspect_err(|error| self.note_asked(error))?;
-        Ok(self.adopt(&answer, "reregister"))
+        Ok(self.adopt(answer, "reregister"))
     }
 
-    fn adopt(&self, answer: &RegisterResponse, how: &str) -> Arc<Credentials> {
-        self.cache.store(answer);
+    fn adopt(&self, answer: RegisterResponse, how: &str) -> Arc<Credentials> {
         {
             let mut health = self.health();
             health.refused = None;
             health.last_error = None;
         }
         tracing::info!(event = "runtime-token", how, worker_id = answer.worker_id, "[runtime-token] {how}");
-        let credentials = self.cell.publish(answer, &self.life(answer));
+        let credentials = self.cell.publish(&answer, &self.life(&answer));
         self.changes.send_replace(());
+        // Nobody waits for the disk to talk to the control plane.
+        let (cache, generation) = (Arc::clone(&self.cache), credentials.generation);
+        let _detached = tokio::task::spawn_blocking(move || cache.store(&answer, generation));
         credentials
     }
 
@@ -244,7 +246,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         if answer.extensions.is_empty() && current.long_poll {
             answer.extensions.push(rensei_proto::platform::EXTENSION_LONG_POLL.to_owned());
         }
-        Ok(self.adopt(&answer, "refresh"))
+        Ok(self.adopt(answer, "refresh"))
     }
 
     /// Performs a call with the current identity, and once more with a better one when it was rejected.
@@ -371,8 +373,36 @@ mod tests {
             changes: watch::Sender::new(()),
         });
         link.connect().await;
+        cached(&dir, "token-1").await;
         let bench = Bench { link: Arc::new(link), script, dir };
         Bench { link: Arc::new(bench.restarted().await), ..bench }
+    }
+
+    /// Waits until the identity with this token is on disk.
+    async fn cached(dir: &tempfile::TempDir, token: &str) {
+        let path = dir.path().join("daemon.jwt");
+        while !std::fs::read_to_string(&path).unwrap_or_default().contains(token) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_identity_is_in_use_before_it_is_on_disk() {
+        let bench = bench(200).await;
+        let old = bench.link.cell.available().await;
+        let (cache, (disk, stalled), (end, ended)) =
+            (Arc::clone(&bench.link.cache), std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+        let stall = std::thread::spawn(move || {
+            let _nothing_is_written = cache.stalled();
+            disk.send(()).unwrap();
+            ended.recv().unwrap_err();
+        });
+        stalled.recv().unwrap();
+        let new = bench.link.recover(&old, AuthFailure::RuntimeTokenExpired).await.unwrap();
+        assert_eq!(bench.link.cell.available().await.token.expose(), new.token.expose());
+        drop(end);
+        stall.join().unwrap();
+        cached(&bench.dir, "fresh-1").await;
     }
 
     impl Bench {
@@ -403,8 +433,7 @@ mod tests {
         let new = bench.link.recover(&old, AuthFailure::RuntimeTokenExpired).await.unwrap();
         assert_eq!((new.worker_id.as_str(), new.token.expose()), ("wkr_1", "fresh-1"));
         assert_eq!(bench.counts(), (1, 1));
-        let cached = std::fs::read_to_string(bench.dir.path().join("daemon.jwt")).unwrap();
-        assert!(cached.contains("fresh-1"), "{cached}");
+        cached(&bench.dir, "fresh-1").await;
     }
 
     #[tokio::test]

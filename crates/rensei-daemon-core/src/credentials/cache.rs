@@ -6,6 +6,7 @@ use rensei_proto::{Secret, lenient};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::{fs, io};
 
 /// Largest cache file that is read.
@@ -17,6 +18,8 @@ pub(crate) struct CredentialCache {
     path: PathBuf,
     orchestrator_url: String,
     sealed: AtomicBool,
+    /// Generation of what was written last. Held while something is written.
+    written: Mutex<u64>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -47,7 +50,7 @@ struct CachedJwt {
 impl CredentialCache {
     pub(crate) fn new(path: PathBuf, orchestrator_url: &str) -> Self {
         let orchestrator_url = orchestrator_url.trim_end_matches('/').to_owned();
-        Self { path, orchestrator_url, sealed: AtomicBool::new(false) }
+        Self { path, orchestrator_url, sealed: AtomicBool::new(false), written: Mutex::default() }
     }
 
     /// Whether nothing is written any more: somebody removes what is there.
@@ -86,11 +89,14 @@ impl CredentialCache {
         })
     }
 
-    /// Writes through. A failure costs a registration after the next restart and nothing else, so it is only logged.
-    pub(crate) fn store(&self, answer: &RegisterResponse) {
-        if self.sealed.load(Ordering::Acquire) {
+    /// Writes through, unless a later generation is there already. A failure costs a registration after the next restart
+    /// and nothing else, so it is only logged. Waits for the disk.
+    pub(crate) fn store(&self, answer: &RegisterResponse, generation: u64) {
+        let mut last = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.sealed.load(Ordering::Acquire) || *last > generation {
             return;
         }
+        *last = generation;
         let cached = CachedJwt {
             worker_id: answer.worker_id.clone(),
             runtime_token: answer.runtime_token.clone(),
@@ -108,6 +114,12 @@ impl CredentialCache {
         if let Err(error) = written {
             tracing::warn!(path = %self.path.display(), %error, "identity could not be cached");
         }
+    }
+
+    /// A disk on which nothing is written before this is dropped.
+    #[cfg(test)]
+    pub(crate) fn stalled(&self) -> std::sync::MutexGuard<'_, u64> {
+        self.written.lock().unwrap()
     }
 
     fn set_aside(&self) {
@@ -149,13 +161,23 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         assert!(cache(&dir).load().is_none());
-        cache(&dir).store(&answer());
+        cache(&dir).store(&answer(), 1);
         let loaded = cache(&dir).load().unwrap();
         assert_eq!((loaded.worker_id.as_str(), loaded.heartbeat_interval), ("wkr_1", 1500));
         assert!(loaded.has_extension("long-poll"));
         let mode = fs::metadata(dir.path().join("daemon.jwt")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(CredentialCache::new(dir.path().join("daemon.jwt"), "http://other").load().is_none());
+    }
+
+    #[test]
+    fn an_older_identity_that_comes_late_does_not_replace_a_newer_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(&dir);
+        for (worker, generation) in [("one", 1), ("three", 3), ("two", 2)] {
+            cache.store(&RegisterResponse { worker_id: worker.to_owned(), ..answer() }, generation);
+        }
+        assert_eq!(cache.load().unwrap().worker_id, "three");
     }
 
     #[test]
