@@ -67,7 +67,6 @@ impl Daemon {
         self.host.adopted.store(true, Ordering::Release);
         // Refused only when a stop came first, which the loop below then sees.
         let _phase = self.host.lifecycle.apply(Action::Started);
-        self.host.sessions.prewarm();
         let mut lanes = self.start_lanes();
         let forced = self.until_stopping().await;
         // Heartbeats go on until the last process is gone, so that no lease ends under a session that is winding up.
@@ -93,6 +92,8 @@ impl Daemon {
         lanes.spawn(keep_running(incidents(), "output", move || Arc::clone(&sessions).follow_output()));
         let sessions = Arc::clone(&host.sessions);
         lanes.spawn(keep_running(incidents(), "sweep", move || Arc::clone(&sessions).sweep()));
+        let sessions = Arc::clone(&host.sessions);
+        lanes.spawn(keep_running(incidents(), "prewarming", move || Arc::clone(&sessions).keep_ahead()));
         let owner = Arc::clone(host);
         lanes.spawn(keep_running(incidents(), "archives", move || keep_archives_bounded(Arc::clone(&owner))));
         let routing = Arc::clone(&host.routing);

@@ -171,6 +171,7 @@ impl DaemonHandle {
     pub fn set_projects(&self, projects: Vec<Project>) {
         tracing::info!(event = "projects", count = projects.len(), "projects changed");
         self.host.orgs.main().allowlist.replace(projects);
+        self.host.sessions.look_ahead();
     }
 
     /// Takes no more work; what runs goes on.
@@ -319,6 +320,11 @@ impl DaemonHandle {
     /// [`AcquireError`].
     pub async fn acquire_workarea(&self, id: &SessionId) -> Result<Workarea, AcquireError> {
         self.host.sessions.workarea(id).await
+    }
+
+    /// Whoever changes what [`DaemonHandle::kits`] has tells it here: workareas that are kept ready then follow.
+    pub fn kits_changed(&self) {
+        self.host.sessions.look_ahead();
     }
 
     /// The kits of this host. Its methods look at the disk: call them where blocking is allowed.

@@ -19,7 +19,7 @@ impl Host {
         }
         self.orgs.apply(name, file, &reloaded.config);
         if reloaded.changes.projects {
-            self.sessions.prewarm();
+            self.sessions.look_ahead();
         }
     }
 

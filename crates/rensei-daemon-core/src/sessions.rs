@@ -94,6 +94,8 @@ pub(crate) struct Sessions {
     open: watch::Sender<usize>,
     /// A session has ended.
     sweep: Notify,
+    /// Workareas may have to be made ahead for something else.
+    ahead: Notify,
 }
 
 /// What a heartbeat says of the host's sessions.
@@ -106,7 +108,7 @@ pub(crate) struct Held {
 impl Sessions {
     pub(crate) fn new(parts: SessionParts) -> Arc<Self> {
         let (live, open) = (watch::Sender::new(0), watch::Sender::new(0));
-        Arc::new(Self { parts, table: Mutex::default(), live, open, sweep: Notify::new() })
+        Arc::new(Self { parts, table: Mutex::default(), live, open, sweep: Notify::new(), ahead: Notify::new() })
     }
 
     /// Runs `change` on the table and tells waiters when the number of live sessions changed.

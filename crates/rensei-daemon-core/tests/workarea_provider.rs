@@ -15,9 +15,9 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Remembers what it was asked for, and gives nothing.
+/// Remembers what it was asked for, and what it is to keep ready, and gives nothing.
 #[derive(Debug, Clone, Default)]
-struct Asked(Arc<Mutex<Vec<AcquireRequest>>>);
+struct Asked(Arc<Mutex<Vec<AcquireRequest>>>, Arc<Mutex<Vec<AcquireRequest>>>);
 
 impl WorkareaProvider for Asked {
     fn acquire<'a>(&'a self, _: &'a SessionId, request: AcquireRequest) -> WorkareaFuture<'a, Workarea> {
@@ -41,6 +41,53 @@ impl WorkareaProvider for Asked {
     fn evict(&self, _: EvictPoolRequest) -> WorkareaFuture<'_, EvictPoolResponse> {
         Box::pin(async { Ok(EvictPoolResponse::default()) })
     }
+
+    fn prewarm(&self, ahead: Vec<AcquireRequest>, _: usize) {
+        *self.1.lock().unwrap() = ahead;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_ready_follows_what_is_served() {
+    let state = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| std::fs::write(state.path().join(file), text).unwrap();
+    write("daemon.yaml", "workarea: {prewarm: 1}\nprojects:\n- {id: app, repository: /srv/app}\n");
+    std::fs::create_dir(state.path().join("kits")).unwrap();
+    let asked = Asked::default();
+    let builder = Daemon::builder(state.path().to_owned()).workarea_provider(asked.clone());
+    let daemon = builder.build().unwrap().with_control_url("http://127.0.0.1:1");
+    let handle = daemon.handle();
+    let running = tokio::spawn(daemon.run());
+    let kept = async |expected: &[(&str, &str)]| {
+        let seen = || {
+            let ahead = asked.1.lock().unwrap();
+            let rows = ahead.iter().map(|request| (request.repository.clone(), request.toolchain.clone()));
+            rows.collect::<Vec<_>>()
+        };
+        let is_so = || {
+            seen().iter().map(|(repository, tools)| (repository.as_str(), tools.as_str())).eq(expected.iter().copied())
+        };
+        let reached = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("{:?} is not {expected:?}", seen()));
+    };
+    kept(&[("/srv/app", "")]).await;
+    write("daemon-p.yaml", "projects:\n- {id: app, repository: /srv/p}\n");
+    kept(&[("/srv/app", ""), ("/srv/p", "")]).await;
+    let kit = "api = \"rensei.dev/v1\"\n[kit]\nid = \"web\"\nversion = \"1.0.0\"\nname = \"web\"\n[detect]\n\
+        files = [\"x\"]\n[detect.toolchain]\nnode = \"20\"\n";
+    write("kits/web.kit.toml", kit);
+    handle.kits_changed();
+    kept(&[("/srv/app", "node-20"), ("/srv/p", "node-20")]).await;
+    std::fs::remove_file(state.path().join("daemon-p.yaml")).unwrap();
+    kept(&[("/srv/app", "node-20")]).await;
+    handle.set_projects(Vec::new());
+    kept(&[]).await;
+    handle.stop();
+    running.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,6 +133,19 @@ async fn with_registry<T: Send + 'static>(
     tokio::task::spawn_blocking(move || work(&registry)).await.map_err(|error| Refusal::internal(&error))
 }
 
+/// The same for work that changes which kits are in use.
+async fn changing<T: Send + 'static>(
+    daemon: DaemonHandle,
+    work: impl FnOnce(&KitRegistry) -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    with_registry(daemon.clone(), move |registry| {
+        let done = work(registry);
+        daemon.kits_changed();
+        done
+    })
+    .await
+}
+
 impl From<KitError> for Refusal {
     fn from(error: KitError) -> Self {
         let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -172,13 +185,17 @@ async fn change(
     let id = id.to_owned();
     match action {
         Action::Install => {
-            let registry = Arc::clone(daemon.kits());
             // Also when the client hangs up: what it asked for is done, and it can look later.
-            let installed = finish(async move { registry.install(&id, request).await }).await??;
+            let installed = finish(async move {
+                let installed = Arc::clone(daemon.kits()).install(&id, request).await;
+                daemon.kits_changed();
+                installed
+            });
+            let installed = installed.await??;
             Ok(Answer::<_, 200>(installed).into_response())
         }
         Action::Switch(enabled) => {
-            let switched = with_registry(daemon, move |registry| registry.set_enabled(&id, enabled)).await??;
+            let switched = changing(daemon, move |registry| registry.set_enabled(&id, enabled)).await??;
             Ok(Answer::<_, 200>(switched).into_response())
         }
         Action::Show | Action::Verify => Ok(not_allowed(action)),
@@ -200,14 +217,14 @@ async fn enable_source(
     State(daemon): State<DaemonHandle>,
     PathOf(SourcePath { name }): PathOf<SourcePath>,
 ) -> Result<Answer<KitSourceToggle>, Refusal> {
-    Ok(Answer(with_registry(daemon, move |registry| registry.set_source_enabled(&name, true)).await??))
+    Ok(Answer(changing(daemon, move |registry| registry.set_source_enabled(&name, true)).await??))
 }
 
 async fn disable_source(
     State(daemon): State<DaemonHandle>,
     PathOf(SourcePath { name }): PathOf<SourcePath>,
 ) -> Result<Answer<KitSourceToggle>, Refusal> {
-    Ok(Answer(with_registry(daemon, move |registry| registry.set_source_enabled(&name, false)).await??))
+    Ok(Answer(changing(daemon, move |registry| registry.set_source_enabled(&name, false)).await??))
 }
 
 async fn show_settings(State(daemon): State<DaemonHandle>) -> Answer<KitSettings> {

@@ -116,12 +116,33 @@ impl Sessions {
         }
     }
 
-    /// Has a workarea made ahead for every project, if the configuration asks for it.
-    pub(crate) fn prewarm(&self) {
+    /// What workareas are made ahead for may have changed.
+    pub(crate) fn look_ahead(&self) {
+        self.ahead.notify_one();
+    }
+
+    /// Keeps workareas ready for what the host serves, also when that changes. Ends when dropped.
+    pub(crate) async fn keep_ahead(self: Arc<Self>) {
+        let mut orgs = self.parts.orgs.changes();
+        loop {
+            let sessions = Arc::clone(&self);
+            let _panicked = tokio::task::spawn_blocking(move || sessions.prewarm()).await;
+            // Both only wait.
+            tokio::select! {
+                _sender_is_ours = orgs.changed() => {}
+                () = self.ahead.notified() => {}
+            }
+        }
+    }
+
+    /// Has workareas made ahead for every project that is served, if the configuration asks for it. Looks at the disk.
+    fn prewarm(&self) {
         let count = self.parts.workarea_policy.prewarm;
         if count > 0 {
             let toolchain = crate::kits::toolchain(&self.parts.kits);
-            let ahead = self.parts.orgs.all().iter().flat_map(|org| all_ahead(org, &toolchain)).collect();
+            let orgs = self.parts.orgs.all();
+            let served = orgs.iter().filter(|org| !org.is_leaving());
+            let ahead = served.flat_map(|org| all_ahead(org, &toolchain)).collect();
             self.parts.workareas.prewarm(ahead, count as usize);
         }
     }
