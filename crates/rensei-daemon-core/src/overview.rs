@@ -8,7 +8,8 @@ use rensei_proto::control::{
     Capabilities, CapacityStats, Doctor, Heartbeat, MachineStats, OrganizationHeartbeat, OrganizationStats,
     RegistrationStats, Stats,
 };
-use rensei_proto::platform::{HeartbeatRequest, HostActivity};
+use rensei_proto::platform::{AllowlistEntry, HeartbeatRequest, HostActivity};
+use rensei_workarea::redact;
 use std::sync::{Mutex, PoisonError};
 
 /// The heartbeat that a control plane was sent last.
@@ -27,7 +28,7 @@ impl LastBeat {
             region: host.config.machine.region.clone().unwrap_or_default(),
             sent_at: now(),
             allowlist_hash: request.allowlist_hash.clone(),
-            allowlist: request.allowlist.clone().unwrap_or_default(),
+            allowlist: request.allowlist.iter().flatten().map(shown).collect(),
             organizations: Vec::new(),
         };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(beat);
@@ -176,7 +177,12 @@ fn is_beating(org: &Org) -> bool {
 }
 
 fn allowed_projects(org: &Org) -> Vec<String> {
-    org.allowlist.projects().iter().map(|project| project.repository.clone()).collect()
+    org.allowlist.projects().iter().map(|project| redact(&project.repository)).collect()
+}
+
+/// Who may see this may not see how the host gets at the repository.
+fn shown(entry: &AllowlistEntry) -> AllowlistEntry {
+    AllowlistEntry { id: entry.id.clone(), repository: redact(&entry.repository) }
 }
 
 fn organization_heartbeat(org: &Org) -> OrganizationHeartbeat {

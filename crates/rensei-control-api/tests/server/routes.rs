@@ -1,6 +1,7 @@
 //! What the routes answer.
 
 use super::fixture::{CONFIG, PATIENCE, Server};
+use rensei_testkit::{Call, FakePlatform, REGISTRATION_TOKEN};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,6 +60,32 @@ pub(crate) fn documented(document: &Value) -> Vec<(String, Vec<String>)> {
             (path.replace(['{', '}'], ""), methods.map(|method| method.to_ascii_uppercase()).collect())
         })
         .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_route_shows_how_the_host_gets_at_a_repository() {
+    let platform = FakePlatform::start().await;
+    let config = format!(
+        "orchestrator: {{url: '{}', authToken: {REGISTRATION_TOKEN}}}\n\
+        projects:\n- {{id: app, repository: 'https://bob:hunter2@git.test/app'}}\n",
+        platform.url()
+    );
+    let server = Server::with(&config, |builder| builder).await;
+    platform.until_count(Call::Heartbeat, 1).await;
+    let shown = "https://***@git.test/app";
+    assert_eq!(server.get("/api/daemon/heartbeat").await.json()["allowlist"][0]["repository"], shown);
+    server.session("s1", "exit 0").await;
+    let document = server.get("/api/daemon/openapi.json").await.json();
+    let reading = documented(&document).into_iter().filter(|(_, methods)| methods.contains(&"GET".to_owned()));
+    for (path, _) in reading.filter(|(path, _)| !path.ends_with("/events")) {
+        for path in [path.replace("/id", "/s1"), format!("{path}?pool=true&byMachine=true&all=true")] {
+            let reply = server.get(&path).await;
+            assert!(!reply.body.contains("hunter2"), "{path}: {reply:?}");
+        }
+    }
+    assert_eq!(server.get("/api/daemon/stats").await.json()["allowedProjects"], json!([shown]));
+    let told = platform.requests_to(Call::Heartbeat)[0].json();
+    assert_eq!(told["allowlist"][0]["repository"], "https://bob:hunter2@git.test/app");
 }
 
 #[tokio::test(flavor = "multi_thread")]
