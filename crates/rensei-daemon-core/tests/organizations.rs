@@ -398,6 +398,7 @@ async fn sessions_of_every_organisation_survive_a_crash_and_are_reported_where_t
         platform.reported(id, "running").await;
     }
     let state = host.crash().await;
+    let beats = gone.count(Call::Heartbeat);
     // One is removed while nothing runs; what its identity was is still there.
     fs::remove_file(state.root().join("daemon-gone.yaml")).unwrap();
     let host = state.start().await;
@@ -413,6 +414,38 @@ async fn sessions_of_every_organisation_survive_a_crash_and_are_reported_where_t
         assert_eq!((end["status"].as_str(), end["attempt"].as_u64()), (Some("failed"), Some(4)), "{id}");
     }
     host.until(|host| org(host, "gone").is_none().then_some(())).await;
+    let beats = &gone.requests_to(Call::Heartbeat)[beats..];
+    assert!(
+        !beats.is_empty() && beats.iter().all(|beat| beat.json().get("allowlist").is_none()),
+        "nothing is known of it"
+    );
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_was_never_told_is_not_said_to_be_empty() {
+    let (main, partner) = planes().await;
+    let state = TempState::new(&main);
+    let orchestrator = format!("orchestrator: {{url: \"{}\", authToken: {PARTNER_TOKEN}}}\nprojects: ", partner.url());
+    let file = state.root().join("daemon-partner.yaml");
+    fs::write(&file, format!("{orchestrator}[]\n")).unwrap();
+    let host = state.start().await;
+    partner.until_count(Call::Heartbeat, 2).await;
+    let lists = || {
+        partner
+            .requests_to(Call::Heartbeat)
+            .iter()
+            .map(|beat| beat.json().get("allowlist").cloned())
+            .collect::<Vec<_>>()
+    };
+    assert!(lists().iter().all(Option::is_none), "{:?}", lists());
+    // One that was told is.
+    for (projects, list) in
+        [("[{id: app, repository: /srv/x}]", json!([{"id": "app", "repository": "/srv/x"}])), ("[]", json!([]))]
+    {
+        fs::write(&file, format!("{orchestrator}{projects}\n")).unwrap();
+        partner.until(|_| lists().contains(&Some(list.clone())).then_some(())).await;
+    }
     host.stop().await;
 }
 

@@ -124,7 +124,8 @@ impl HeartbeatLane {
         let current = self.link.cell.available().await;
         let identity = current.generation;
         // A registration tells the list of the start, which may be an old one, also under the same worker id.
-        let is_news = |digest: &str| self.transmitted.0 != identity || self.transmitted.1 != digest;
+        let (told_as, told) = &self.transmitted;
+        let is_news = |digest: &str| told != digest || (*told_as != identity && !digest.is_empty());
         let request = compose(&self.host, &self.org, is_news, !self.pulse.borrow().resumed);
         self.org.last_beat.note(&self.host, &current.worker_id, &request);
         let link = Arc::clone(&self.link);
@@ -140,7 +141,9 @@ impl HeartbeatLane {
 
     async fn confirmed(&mut self, identity: u64, request: &HeartbeatRequest, answer: &HeartbeatResponse) {
         self.link.note_heartbeat(&answer.server_time);
-        self.transmitted = (identity, request.allowlist_hash.clone());
+        if request.allowlist.is_some() {
+            self.transmitted = (identity, request.allowlist_hash.clone());
+        }
         let suspension = answer.host_status.as_ref().filter(|status| suspends(status)).map(described);
         let suspended = suspension.is_some();
         self.link.note_suspended(suspension);
@@ -161,7 +164,8 @@ impl HeartbeatLane {
     }
 }
 
-/// What the host says of itself. The list of projects goes along when `is_news` says so of its digest.
+/// What the host says of itself. The list of projects goes along when `is_news` says so of its digest, and as long as the
+/// host works for the organisation.
 pub(super) fn compose(host: &Host, org: &Org, is_news: impl Fn(&str) -> bool, resumed: bool) -> HeartbeatRequest {
     let entries = org.allowlist.entries();
     let digest = allowlist::digest(&entries);
@@ -183,7 +187,7 @@ pub(super) fn compose(host: &Host, org: &Org, is_news: impl Fn(&str) -> bool, re
             _ if busy && phase.accepts() => HostActivity::Busy,
             Phase::Starting | Phase::Running | Phase::Paused | Phase::Updating { .. } => HostActivity::Idle,
         }),
-        allowlist: is_news(&digest).then_some(entries),
+        allowlist: (is_news(&digest) && !org.is_leaving()).then_some(entries),
         allowlist_hash: digest,
         applied_mutations,
         mutation_failures,

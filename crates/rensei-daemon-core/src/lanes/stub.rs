@@ -13,7 +13,7 @@ pub(crate) async fn beat(host: &Host, org: &Org, worker: &str) {
     let mut told = None;
     loop {
         let phase = host.lifecycle.phase();
-        let request = compose(host, org, |digest| told.as_deref() != Some(digest), told.is_none());
+        let request = compose(host, org, |digest| told.as_deref().unwrap_or_default() != digest, told.is_none());
         org.last_beat.note(host, worker, &request);
         told = Some(request.allowlist_hash);
         rest(host, org, phase, INTERVAL).await;
