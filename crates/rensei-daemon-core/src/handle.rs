@@ -170,7 +170,9 @@ impl DaemonHandle {
     /// Serves these projects from now on. Sessions that run go on, also those of a project that is gone.
     pub fn set_projects(&self, projects: Vec<Project>) {
         tracing::info!(event = "projects", count = projects.len(), "projects changed");
-        self.host.orgs.main().allowlist.replace(projects);
+        let main = self.host.orgs.main();
+        main.allowlist.replace(projects);
+        main.beat.notify_one();
         self.host.sessions.look_ahead();
     }
 

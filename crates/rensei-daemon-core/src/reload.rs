@@ -27,6 +27,7 @@ impl Host {
     pub(crate) fn set_max_sessions(&self, max: usize) {
         tracing::info!(event = "capacity", max, "capacity changed");
         self.serving.set_max_sessions(max);
+        self.orgs.beat();
     }
 
     /// Remembers what waits for the next start. Only the main file describes the process.

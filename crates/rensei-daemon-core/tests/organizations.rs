@@ -3,7 +3,7 @@
 
 use rensei_proto::control::{Organization, RegistrationState, SessionState};
 use rensei_proto::{SessionDetail, SessionId};
-use rensei_testkit::{Call, FakePlatform, REGISTRATION_TOKEN, TempHost, TempState, WorkItem};
+use rensei_testkit::{Call, FakePlatform, REGISTRATION_TOKEN, Recorded, TempHost, TempState, WorkItem};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -446,6 +446,25 @@ async fn a_list_that_was_never_told_is_not_said_to_be_empty() {
         fs::write(&file, format!("{orchestrator}{projects}\n")).unwrap();
         partner.until(|_| lists().contains(&Some(list.clone())).then_some(())).await;
     }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_host_serves_is_told_to_all_at_once() {
+    let (main, partner) = planes().await;
+    main.cadence(3_600_000, 50);
+    partner.cadence(3_600_000, 50);
+    let host = TempState::new(&main).with_org("partner", partner.url(), PARTNER_TOKEN).start().await;
+    host.until(|host| registered(host, "").and(registered(host, "partner"))).await;
+    let told = async |plane: &FakePlatform, key: &str, value: serde_json::Value| {
+        let last = |plane: &FakePlatform| plane.requests_to(Call::Heartbeat).last().map(Recorded::json);
+        plane.until(|plane| last(plane).filter(|beat| beat[key] == value)).await;
+    };
+    host.handle().set_max_sessions(3);
+    told(&main, "maxSessions", 3.into()).await;
+    told(&partner, "maxSessions", 3.into()).await;
+    host.handle().set_projects(Vec::new());
+    told(&main, "allowlist", json!([])).await;
     host.stop().await;
 }
 

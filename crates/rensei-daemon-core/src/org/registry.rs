@@ -61,6 +61,11 @@ impl Orgs {
         self.list.borrow().clone()
     }
 
+    /// All control planes should hear of the host at once.
+    pub(crate) fn beat(&self) {
+        self.list.borrow().iter().for_each(|org| org.beat.notify_one());
+    }
+
     /// Files of those that are worked for.
     pub(super) fn files(&self) -> Vec<(OrgName, ConfigWriter)> {
         let list = self.list.borrow();
