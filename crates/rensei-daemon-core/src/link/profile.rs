@@ -19,7 +19,7 @@ impl Profile {
     /// As it is just now.
     pub(super) fn request(&self) -> RegisterRequest {
         RegisterRequest {
-            // A control plane demands at least one; the heartbeat then says what really fits.
+            // A control plane demands at least one. A host that takes nothing does not ask for work either.
             capacity: Some(i64::try_from(self.serving.max_sessions().max(1)).unwrap_or(i64::MAX)),
             daemon_projects: self.allowlist.entries(),
             provides: self.capabilities.provides().to_vec(),
