@@ -76,6 +76,7 @@ impl Daemon {
             tracing::warn!("some ends are not reported yet; the next start of this host will");
         }
         lanes.shutdown().await;
+        let _bounded = tokio::time::timeout(WIND_UP, self.host.sessions.interrupt_pool()).await;
         let _bounded = tokio::time::timeout(WIND_UP, self.host.sessions.output_delivered()).await;
         let routing = Arc::clone(&self.host.routing);
         let _saved = tokio::task::spawn_blocking(move || routing.save()).await;

@@ -79,6 +79,12 @@ pub trait WorkareaProvider: fmt::Debug + Send + Sync + 'static {
 
     /// Changes how many bytes idle workareas may take; 0: any. Default: ignored.
     fn limit_idle(&self, _max_bytes: u64) {}
+
+    /// At the end of a daemon: ends what nobody waits for, and the processes that were started for it. Default: there is
+    /// nothing.
+    fn interrupt(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl WorkareaProvider for WorkareaManager {
@@ -128,5 +134,9 @@ impl WorkareaProvider for WorkareaManager {
 
     fn limit_idle(&self, max_bytes: u64) {
         Self::limit_idle(self, max_bytes);
+    }
+
+    fn interrupt(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(Self::interrupt(self))
     }
 }

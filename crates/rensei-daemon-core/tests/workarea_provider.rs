@@ -10,6 +10,8 @@ use rensei_proto::control::{EvictPoolRequest, EvictPoolResponse, PostSession, Wo
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Remembers what it was asked for, and what it is to keep ready, and gives nothing.
 #[derive(Debug, Clone, Default)]
-struct Asked(Arc<Mutex<Vec<AcquireRequest>>>, Arc<Mutex<Vec<AcquireRequest>>>);
+struct Asked(Arc<Mutex<Vec<AcquireRequest>>>, Arc<Mutex<Vec<AcquireRequest>>>, Arc<AtomicBool>);
 
 impl WorkareaProvider for Asked {
     fn acquire<'a>(&'a self, _: &'a SessionId, request: AcquireRequest) -> WorkareaFuture<'a, Workarea> {
@@ -44,6 +46,11 @@ impl WorkareaProvider for Asked {
 
     fn prewarm(&self, ahead: Vec<AcquireRequest>, _: usize) {
         *self.1.lock().unwrap() = ahead;
+    }
+
+    fn interrupt(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.2.store(true, Ordering::SeqCst);
+        Box::pin(std::future::ready(()))
     }
 }
 
@@ -127,8 +134,10 @@ async fn workareas_are_shared_by_sessions_with_the_toolchains_that_kits_name() {
         &["java-17+node-20", "node-22"]
     };
     assert_eq!(toolchains, expected);
+    assert!(!asked.2.load(Ordering::SeqCst));
     handle.stop();
     running.await.unwrap();
+    assert!(asked.2.load(Ordering::SeqCst), "nothing goes on in the background when the daemon has ended");
 }
 
 /// Refuses to give, and panics when something is given back.

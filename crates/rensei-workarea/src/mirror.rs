@@ -7,7 +7,7 @@ mod repack;
 mod resolve;
 mod salvage;
 
-pub(crate) use lock::{MirrorLock, last_use, remove_if_unused, remove_stale_locks};
+pub(crate) use lock::{MirrorLock, end_orphaned_packing, last_use, remove_if_unused, remove_stale_locks};
 pub(crate) use resolve::{Start, is_full_id};
 
 use crate::blocking::blocking;

@@ -157,6 +157,11 @@ impl Sessions {
         self.parts.workareas.limit_idle(u64::from(gib) * GIB);
     }
 
+    /// Ends what is done about workareas in the background.
+    pub(crate) async fn interrupt_pool(&self) {
+        self.parts.workareas.interrupt().await;
+    }
+
     /// The pool as it is now.
     pub(crate) fn pool_stats(&self) -> WorkareaPoolStats {
         self.parts.workareas.stats()

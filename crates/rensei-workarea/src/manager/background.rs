@@ -4,6 +4,7 @@ use super::request::ReleaseMode;
 use super::{WorkareaManager, own_marker, remove};
 use crate::files::{Keep, Present, Scan, Snapshot};
 use crate::marker::Marker;
+use crate::mirror::end_orphaned_packing;
 use crate::pool::{self, Found, State};
 use crate::{WorkareaError, scratch};
 use rensei_process::{Eviction, evict_occupants};
@@ -25,6 +26,7 @@ impl WorkareaManager {
         let manager = self.clone();
         in_background("workarea-sweep", move || {
             let inner = &manager.inner;
+            end_orphaned_packing(&inner.repos);
             [&inner.repos, &inner.worktrees, &inner.pool_dir].into_iter().for_each(|dir| scratch::sweep(dir));
             for dir in &found.abandoned {
                 if let Err(error) = scratch::remove(dir) {

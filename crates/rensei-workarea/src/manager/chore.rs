@@ -3,11 +3,16 @@
 use super::background::in_background;
 use super::{Inner, WorkareaManager};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
 
 /// The least that the scheduler gives, and with it the disk: Linux takes the I/O priority of a thread from this where nobody
 /// has set one.
 #[cfg(target_os = "linux")]
 const LOWEST_PRIORITY: i32 = 19;
+
+/// How long work in the background may take to end.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What there is to do. One thread does one of these.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +28,8 @@ pub(super) enum Chore {
 pub(super) struct Chores {
     prewarm: AtomicBool,
     repack: AtomicBool,
+    /// Everybody who is at one listens.
+    stop: watch::Sender<()>,
 }
 
 impl Chore {
@@ -69,19 +76,35 @@ impl Busy {
 }
 
 impl WorkareaManager {
+    /// Ends what is done in the background at this moment, and the processes that were started for it; waits a moment for
+    /// what cannot be interrupted.
+    pub async fn interrupt(&self) {
+        self.inner.chores.stop.send_replace(());
+        if tokio::time::timeout(PATIENCE, self.inner.chores.stop.closed()).await.is_err() {
+            tracing::debug!("work in the background goes on until the process ends");
+        }
+    }
+
     /// Has something done on one thread, on Linux at the lowest priority that there is, unless somebody is at it.
     pub(super) fn chore(&self, chore: Chore, work: impl AsyncFnOnce(&Self) + Send + 'static) {
         if chore.busy(&self.inner).swap(true, Ordering::AcqRel) {
             return;
         }
+        let mut stop = self.inner.chores.stop.subscribe();
         let busy = Busy(self.clone(), chore);
         in_background(chore.name(), move || {
             #[cfg(target_os = "linux")]
             give_way();
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => {
-                    runtime.block_on(work(&busy.0));
-                    busy.done();
+                    let done = runtime.block_on(async {
+                        tokio::select! { () = work(&busy.0) => true, _ = stop.changed() => false }
+                    });
+                    // With it go the processes that it has started.
+                    drop(runtime);
+                    if done {
+                        busy.done();
+                    }
                 }
                 Err(error) => tracing::warn!(name = chore.name(), %error, "no runtime for work in the background"),
             }
@@ -93,6 +116,7 @@ impl WorkareaManager {
 mod tests {
     use super::*;
     use crate::GitEnvironment;
+    use rensei_process::ProcessIdentity;
     use std::collections::BTreeMap;
     use std::sync::mpsc::TryRecvError;
 
@@ -107,5 +131,30 @@ mod tests {
         manager.chore(Chore::Prewarm, async |_| ());
         asked.recv().unwrap();
         assert!(!Chore::Prewarm.busy(&manager.inner).load(Ordering::Acquire));
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_is_ended_with_what_it_has_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = GitEnvironment::new(BTreeMap::new());
+        let (manager, _, asked) = WorkareaManager::unattended(dir.path(), git, Default::default());
+        let (begun, told) = tokio::sync::oneshot::channel();
+        manager.chore(Chore::Repack, async move |_| {
+            let mut sleep = tokio::process::Command::new("sleep");
+            let child = sleep.arg("600").kill_on_drop(true).spawn().unwrap();
+            begun.send(ProcessIdentity::of(child.id().unwrap()).unwrap()).unwrap();
+            std::future::pending().await
+        });
+        let process = told.await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), async {
+            manager.interrupt().await;
+            while process.is_alive() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+        assert!(!Chore::Repack.busy(&manager.inner).load(Ordering::Acquire));
+        assert_eq!(asked.try_recv(), Err(TryRecvError::Empty), "it does not begin again");
     }
 }

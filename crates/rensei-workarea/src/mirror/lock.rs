@@ -100,6 +100,27 @@ impl MirrorLock {
     }
 }
 
+/// What is locked while a mirror beside it is packed again: not the mirror, in which others go on meanwhile.
+pub(super) fn packing(repos: &Path) -> PathBuf {
+    // Names of mirrors end with a hash.
+    repos.join("packing")
+}
+
+/// Ends the git that packs a mirror in `repos` although its host is dead.
+pub(crate) fn end_orphaned_packing(repos: &Path) {
+    let packing = packing(repos);
+    if !lock_file(&packing).exists() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = runtime
+        .map_err(|error| WorkareaError::io("lock", &packing, error))
+        .and_then(|runtime| runtime.block_on(MirrorLock::acquire(&packing, Duration::ZERO)));
+    if let Err(error) = ended {
+        tracing::warn!(%error, "a git that outlived its host may still pack a mirror");
+    }
+}
+
 /// Notes that a mirror is used now.
 pub(super) fn note_use(mirror: &Path) {
     let noted = open(&lock_file(mirror)).and_then(|file| file.set_modified(SystemTime::now()));
@@ -198,6 +219,22 @@ mod tests {
         assert_eq!(std::fs::read(dir.path().join("r-1.lock")).unwrap(), b"");
         drop(lock);
         orphan.wait().unwrap();
+    }
+
+    #[test]
+    fn a_start_ends_the_git_that_packs_for_a_dead_host() {
+        let dir = tempfile::tempdir().unwrap();
+        end_orphaned_packing(dir.path());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        let mut orphan = Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        let identity = ProcessIdentity::of(orphan.id()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let lock = || runtime.block_on(MirrorLock::acquire(&packing(dir.path()), Duration::ZERO));
+        lock().unwrap().note(&identity);
+        end_orphaned_packing(dir.path());
+        assert!(!identity.is_alive());
+        orphan.wait().unwrap();
+        drop(lock().unwrap());
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 //! has opened the mirror before may not look for new files. No object is ever left out, whether or not a reference leads to
 //! it: checkouts borrow them all.
 
-use super::{Mirror, salvage};
+use super::{Mirror, MirrorLock, lock, salvage};
 use crate::git::{GitCall, GitEnvironment, GitFailure, GitHints, GitImplementation, classify};
 use crate::{WorkareaError, local, scratch};
 use git2::{Oid, Repository, RepositoryInitOptions};
@@ -103,15 +103,17 @@ impl Mirror {
     }
 
     async fn repack(&self, now: Instant) -> Result<(), WorkareaError> {
-        let shadow = scratch::building(self.dir.parent().unwrap_or(Path::new("/")));
-        let packed = self.repack_in(&shadow, now).await;
+        let repos = self.dir.parent().unwrap_or(Path::new("/"));
+        let shadow = scratch::building(repos);
+        let packing = MirrorLock::acquire(&lock::packing(repos), Duration::ZERO).await?;
+        let packed = self.repack_in(&shadow, &packing, now).await;
         let removed = scratch::remove(&shadow).map_err(|error| WorkareaError::io("delete", &shadow, error));
         packed.and(removed)
     }
 
-    async fn repack_in(&self, shadow: &Path, now: Instant) -> Result<(), WorkareaError> {
+    async fn repack_in(&self, shadow: &Path, packing: &MirrorLock, now: Instant) -> Result<(), WorkareaError> {
         let generation = self.generation();
-        let before = self.put_together(shadow).await?;
+        let before = self.put_together(shadow, packing).await?;
         let lock = self.lock().await?;
         if self.generation() != generation {
             // It was made anew, and is not crowded any more.
@@ -132,12 +134,14 @@ impl Mirror {
     }
 
     /// Makes a repository with files of the mirror and packs it; what it had before.
-    async fn put_together(&self, shadow: &Path) -> Result<Stock, WorkareaError> {
+    async fn put_together(&self, shadow: &Path, packing: &MirrorLock) -> Result<Stock, WorkareaError> {
         if matches!(self.git.implementation(), GitImplementation::Executable(_)) {
             let stock = self.link(Stock::of(&self.objects()), shadow)?;
             let git = GitEnvironment { time_limit: TIME_LIMIT, ..self.git.clone() };
             let call = GitCall { git: &git, hints: &GitHints::default(), git_dir: shadow, url: "" };
-            match call.run(&REPACK, |_| ()).await {
+            let packed = call.run(&REPACK, |process| packing.note(process)).await;
+            packing.clear();
+            match packed {
                 Ok(_) => return Ok(stock),
                 Err(GitFailure::Exit { end: End::Exited(USAGE), .. }) => {}
                 Err(failure) => return Err(classify("pack again", &self.dir.display().to_string(), &failure)),
@@ -398,7 +402,7 @@ mod tests {
         fixture.assert_whole(program);
         assert!(ids.len() > 3 * MAX_PACKS && ids.iter().all(|id| reader.find_object(*id, None).is_ok()));
         let left = salvage::entries(&dir.path().join("repos"));
-        assert_eq!(left.len(), 2, "{left:?}");
+        assert_eq!(left.len(), 3, "{left:?}");
     }
 
     #[tokio::test]
@@ -414,6 +418,25 @@ mod tests {
         std::fs::write(&old, "#!/bin/sh\ncase \" $* \" in *' repack '*) exit 129;; esac\nexec git \"$@\"\n").unwrap();
         std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         pack_again(old.to_str().unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn the_git_that_packs_is_noted_and_goes_with_who_gave_up_on_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (program, told) = (dir.path().join("git"), dir.path().join("told"));
+        let stays = format!("echo > '{}'; exec sleep 600", told.display());
+        let script = format!("#!/bin/sh\ncase \" $* \" in *' repack '*) {stays};; esac\nexec git \"$@\"\n");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let fixture = Fixture::new(dir.path(), program.to_str().unwrap());
+        fixture.rewrite(0).await;
+        tokio::select! {
+            done = fixture.mirror.keep_up(Instant::now()) => panic!("{done:?}"),
+            () = until("git", || told.exists()) => {}
+        }
+        let note = std::fs::read(dir.path().join("repos/packing.lock")).unwrap();
+        let git: rensei_process::ProcessIdentity = serde_json::from_slice(&note).unwrap();
+        until("the end of git", || !git.is_alive()).await;
     }
 
     #[tokio::test]
@@ -470,7 +493,7 @@ mod tests {
                 !fixture.mirror.needs_upkeep(now, true) && fixture.mirror.needs_upkeep(now + REST, true),
                 "{program}"
             );
-            assert_eq!(salvage::entries(&dir.path().join("repos")).len(), 2, "{program}");
+            assert_eq!(salvage::entries(&dir.path().join("repos")).len(), 3, "{program}");
         }
     }
 
@@ -533,7 +556,7 @@ mod tests {
         // Git that outlived its host has nowhere to write to.
         until("leftovers", || {
             scratch::sweep(&dir.path().join("repos"));
-            salvage::entries(&dir.path().join("repos")).len() == 2
+            salvage::entries(&dir.path().join("repos")).len() == 3
         })
         .await;
     }
