@@ -4,6 +4,7 @@
 use rensei_daemon_core::{Daemon, DaemonHandle, Finished, OutputLine, OutputSink, Phase};
 use rensei_proto::SessionId;
 use rensei_proto::control::PostSession;
+use rensei_testkit::Capture;
 use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -176,4 +177,25 @@ async fn a_hook_that_takes_its_time_leaves_the_runtime_to_others() {
     accepted.await.unwrap().unwrap();
     handle.stop();
     tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_has_what_a_session_wrote_last_or_says_how_much_it_left_out() {
+    let log = Capture::install();
+    let host = Host::with(|_line: OutputLine<'_>| {}).await;
+    host.run("short", "printf 'one\ntwo'").await;
+    host.run("long", "seq 1 50000").await;
+    let carried = |id: &str| -> Vec<String> {
+        let start = format!("[child output sessionID={id}] ");
+        let lines = log.lines_with(&start).into_iter();
+        lines.map(|line| line.split_once(&start).unwrap().1.split(' ').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(carried("short"), ["one", "two"]);
+    let left_out = log.lines_with("sessionID=long bytes=").into_iter();
+    let left_out: usize = left_out.map(|line| line.rsplit_once("bytes=").unwrap().1.parse::<usize>().unwrap()).sum();
+    let carried: usize = carried("long").iter().map(|line| line.len() + 1).sum();
+    let written: usize = (1..=50_000).map(|number: u32| number.to_string().len() + 1).sum();
+    assert!(carried > 0 && left_out > 0);
+    assert_eq!(carried + left_out, written);
+    host.stop().await;
 }

@@ -250,6 +250,7 @@ pub(super) async fn kill_marked(sessions: &Sessions, id: &SessionId) {
 /// Frees the slot: from here on the session counts as ended.
 pub(super) fn conclude(sessions: &Sessions, id: &SessionId, ended: &Ended) {
     let directory = sessions.directory(id);
+    output::carry_rest(sessions, id);
     let left = record::read_outcome(&directory, id);
     let tail = if left.is_none() && !ended.success() { tail(sessions, id) } else { Vec::new() };
     let ended_view = sessions.with_table(|table| {

@@ -7,10 +7,9 @@ use super::Sessions;
 use super::record::OUTPUT_FILE;
 use rensei_process::output_log::{self, OutputLog, Piece};
 use rensei_proto::SessionId;
-use rensei_proto::control::SessionState;
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(250);
@@ -25,8 +24,10 @@ const CARRY_BYTES: usize = 16 * 1024;
 /// Lines of one session that are carried per tick.
 const CARRY_LINES: usize = 25;
 
+/// How far a session's output is in the daemon's log, held by whoever carries more.
+pub(super) type Carried = Arc<Mutex<u64>>;
+
 pub(super) async fn follow(sessions: &Sessions) {
-    let mut offsets: HashMap<SessionId, u64> = HashMap::new();
     let mut ticks = 0_u32;
     loop {
         // Nothing runs: sleep until something does, so that an idle host is really idle.
@@ -35,22 +36,46 @@ pub(super) async fn follow(sessions: &Sessions) {
         }
         tokio::time::sleep(TICK).await;
         ticks = ticks.wrapping_add(1);
-        let running = sessions.with_table(|table| table.ids_in(SessionState::Running));
-        offsets.retain(|id, _| running.contains(id));
-        for id in running {
-            let path = sessions.directory(&id).join(OUTPUT_FILE);
-            let offset = offsets.entry(id.clone()).or_default();
-            if let Err(error) = carry(&id, &path, offset) {
-                tracing::debug!(session_id = %id, %error, "output not carried");
+        let bounds = ticks.is_multiple_of(BOUND_EVERY);
+        let running: Vec<_> = sessions.with_table(|table| table.running_output().collect());
+        let running: Vec<_> =
+            running.into_iter().map(|(id, carried)| (sessions.directory(&id).join(OUTPUT_FILE), id, carried)).collect();
+        // All of it waits for the disk.
+        let look = move || {
+            for (path, id, carried) in running {
+                carry(&id, &path, &carried, Stage::Running);
+                if bounds {
+                    bound(&id, &path, KEEP_TAIL);
+                }
             }
-            if ticks.is_multiple_of(BOUND_EVERY) {
-                bound(&id, &path, KEEP_TAIL);
-            }
-        }
+        };
+        let _done = tokio::task::spawn_blocking(look).await;
     }
 }
 
-fn carry(id: &SessionId, path: &Path, offset: &mut u64) -> io::Result<()> {
+/// Whether there will be more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    Ended,
+}
+
+/// Carries what is left of a session that has ended, or says how much of it is left out.
+pub(super) fn carry_rest(sessions: &Sessions, id: &SessionId) {
+    let carried = sessions.with_table(|table| table.entry(id).map(|entry| Arc::clone(&entry.carried)));
+    if let Some(carried) = carried {
+        carry(id, &sessions.directory(id).join(OUTPUT_FILE), &carried, Stage::Ended);
+    }
+}
+
+fn carry(id: &SessionId, path: &Path, carried: &Carried, stage: Stage) {
+    let mut offset = carried.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Err(error) = carry_from(&mut offset, id, path, stage) {
+        tracing::debug!(session_id = %id, %error, "output not carried");
+    }
+}
+
+fn carry_from(offset: &mut u64, id: &SessionId, path: &Path, stage: Stage) -> io::Result<()> {
     let log = OutputLog::open(path)?;
     let size = log.size()?;
     // Its worker may have shortened it.
@@ -58,12 +83,14 @@ fn carry(id: &SessionId, path: &Path, offset: &mut u64) -> io::Result<()> {
     let bytes = match log.read(*offset, CARRY_BYTES)? {
         Piece::Data(bytes) => bytes,
         Piece::Hole { until } => {
-            left_out(id, offset, until);
+            left_out(id, offset, if stage == Stage::Ended { size } else { until });
             return Ok(());
         }
     };
-    // Up to the last complete line, unless one line fills the whole window.
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
+    // Up to the last complete line, unless one line fills the whole window, or nobody goes on with it.
+    let is_rest = stage == Stage::Ended && *offset + bytes.len() as u64 >= size;
+    let last_break = bytes.iter().rposition(|byte| *byte == b'\n').filter(|_| !is_rest);
+    let whole = last_break.map_or(bytes.len(), |at| at + 1);
     let mut carried = 0;
     for line in bytes[..whole].split(|byte| *byte == b'\n').take(CARRY_LINES) {
         carried += line.len() + 1;
@@ -73,7 +100,8 @@ fn carry(id: &SessionId, path: &Path, offset: &mut u64) -> io::Result<()> {
         }
     }
     *offset += carried.min(whole) as u64;
-    if size.saturating_sub(*offset) > CARRY_BYTES as u64 {
+    let may_wait = if stage == Stage::Ended { 0 } else { CARRY_BYTES as u64 };
+    if size.saturating_sub(*offset) > may_wait {
         left_out(id, offset, size);
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Who is here. Plain synchronous state; one lock around it makes admission atomic.
 
+use super::output::Carried;
 use super::token::TokenDigest;
 use super::{FORGET_BATCH, KEPT_SESSIONS, Origin};
 use crate::accept::AcceptError;
@@ -9,6 +10,7 @@ use rensei_proto::outcome::StopNotice;
 use rensei_proto::platform::HeldSession;
 use rensei_proto::{Secret, SessionDetail, SessionId, SessionStatus};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Why the daemon ends a session.
@@ -61,6 +63,7 @@ pub(crate) struct Entry {
     pub(crate) token: Option<TokenDigest>,
     /// Lent by the control plane for this session. In memory only.
     pub(crate) git_token: Option<Secret>,
+    pub(crate) carried: Carried,
     stop: watch::Sender<Option<StopCause>>,
 }
 
@@ -73,6 +76,7 @@ impl Entry {
             max_duration_seconds: None,
             token: None,
             git_token: None,
+            carried: Carried::default(),
             stop: watch::Sender::new(None),
         }
     }
@@ -253,13 +257,10 @@ impl Table {
             .collect()
     }
 
-    /// Sessions in `state`, for those who look after all of them.
-    pub(crate) fn ids_in(&self, state: SessionState) -> Vec<SessionId> {
-        self.entries
-            .values()
-            .filter(|entry| entry.view.state == state)
-            .map(|entry| entry.view.session_id.clone())
-            .collect()
+    /// Those whose output grows.
+    pub(crate) fn running_output(&self) -> impl Iterator<Item = (SessionId, Carried)> {
+        let running = self.entries.values().filter(|entry| entry.view.state == SessionState::Running);
+        running.map(|entry| (entry.view.session_id.clone(), Arc::clone(&entry.carried)))
     }
 }
 
