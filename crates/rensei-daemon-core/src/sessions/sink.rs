@@ -5,7 +5,7 @@
 
 use rensei_process::output_log::{OutputLog, Piece};
 use rensei_proto::SessionId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -67,13 +67,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    followed: BTreeMap<SessionId, Followed>,
+    /// By the order in which they came: an id may come again before a slow sink is through with what it was.
+    followed: BTreeMap<u64, Followed>,
+    next: u64,
     has_thread: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Followed {
+    id: SessionId,
     path: PathBuf,
+    /// Stays readable when another attempt takes the path.
+    log: Arc<OutputLog>,
     offset: u64,
     ended: bool,
 }
@@ -93,12 +98,21 @@ impl Feed {
     /// Delivers what comes into the file from `offset` on.
     pub(crate) fn follow(&self, id: &SessionId, path: PathBuf, offset: u64) {
         let Some(shared) = &self.0 else { return };
+        let log = match OutputLog::open(&path) {
+            Ok(log) => Arc::new(log),
+            Err(error) => {
+                tracing::warn!(session_id = %id, %error, "the output sink gets nothing of this session");
+                return;
+            }
+        };
         let mut state = shared.state();
         if state.followed.len() >= MAX_FOLLOWED {
             tracing::warn!(session_id = %id, "the output sink hangs; it gets nothing of this session");
             return;
         }
-        state.followed.insert(id.clone(), Followed { path, offset, ended: false });
+        let turn = state.next;
+        state.next += 1;
+        state.followed.insert(turn, Followed { id: id.clone(), path, log, offset, ended: false });
         shared.open.send_replace(state.followed.len());
         if !state.has_thread {
             let owned = Arc::clone(shared);
@@ -114,10 +128,12 @@ impl Feed {
     pub(crate) fn ended(&self, id: &SessionId) -> bool {
         let Some(shared) = &self.0 else { return false };
         let mut state = shared.state();
-        let followed = state.followed.get_mut(id).map(|followed| followed.ended = true).is_some();
+        // Earlier attempts have ended already.
+        let ended =
+            state.followed.values_mut().filter(|followed| followed.id == *id).map(|each| each.ended = true).count();
         drop(state);
         shared.news.notify_one();
-        followed
+        ended > 0
     }
 
     /// Waits until everything that has ended is delivered.
@@ -143,12 +159,11 @@ impl Shared {
         loop {
             let Some(batch) = self.batch() else { return };
             let mut delivered = false;
-            for (id, mut followed) in batch {
+            for (turn, mut followed) in batch {
                 let before = followed.offset;
-                // A file that is gone has nothing more to give.
-                let more = self.pump(&id, &mut followed).unwrap_or(false);
+                let more = self.pump(&mut followed).unwrap_or(false);
                 delivered |= followed.offset != before;
-                self.settle(&id, &followed, more);
+                self.settle(turn, &followed, more);
             }
             if !delivered {
                 let _state = self.news.wait_timeout(self.state(), TICK).unwrap_or_else(PoisonError::into_inner);
@@ -156,31 +171,37 @@ impl Shared {
         }
     }
 
-    fn batch(&self) -> Option<Vec<(SessionId, Followed)>> {
+    /// What is followed, but of each id only the first: attempts come one after the other.
+    fn batch(&self) -> Option<Vec<(u64, Followed)>> {
         let mut state = self.state();
         if state.followed.is_empty() {
             state.has_thread = false;
             return None;
         }
-        Some(state.followed.iter().map(|(id, followed)| (id.clone(), followed.clone())).collect())
+        let mut seen = HashSet::new();
+        let first = state.followed.iter().filter(|(_turn, followed)| seen.insert(&followed.id));
+        Some(first.map(|(turn, followed)| (*turn, followed.clone())).collect())
     }
 
     /// Notes how far it got; a session that has ended and has nothing more is done with.
-    fn settle(&self, id: &SessionId, followed: &Followed, more: bool) {
+    fn settle(&self, turn: u64, followed: &Followed, more: bool) {
         let mut state = self.state();
         if followed.ended && !more {
-            state.followed.remove(id);
+            state.followed.remove(&turn);
             self.open.send_replace(state.followed.len());
+            let comes_again = state.followed.values().any(|other| other.id == followed.id);
             drop(state);
-            super::output::bound_ended(id, &followed.path);
-        } else if let Some(known) = state.followed.get_mut(id) {
+            if !comes_again {
+                super::output::bound_ended(&followed.id, &followed.path);
+            }
+        } else if let Some(known) = state.followed.get_mut(&turn) {
             known.offset = followed.offset;
         }
     }
 
     /// Delivers one stretch of a file. Whether there is more behind it.
-    fn pump(&self, id: &SessionId, followed: &mut Followed) -> io::Result<bool> {
-        let log = OutputLog::open(&followed.path)?;
+    fn pump(&self, followed: &mut Followed) -> io::Result<bool> {
+        let (id, log) = (&followed.id, Arc::clone(&followed.log));
         let size = log.size()?;
         // Its worker may have shortened it.
         followed.offset = followed.offset.min(size);
@@ -268,5 +289,43 @@ mod tests {
             feed.delivered().await;
             assert_eq!(*heard.0.lock().unwrap(), expected, "from {from}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_id_that_comes_again_while_the_sink_is_behind_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, aside) = (dir.path().join("output.log"), dir.path().join("aside.log"));
+        std::fs::write(&path, format!("{}\n1: last\n", "1: more and more\n".repeat(10_000))).unwrap();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (go, may_go) = std::sync::mpsc::channel::<()>();
+        let (heard, may_go) = (Arc::new(Heard::default()), Mutex::new(may_go));
+        let keep = Arc::clone(&heard);
+        let feed = Feed::new(move |line: OutputLine<'_>| {
+            let _first = begun.send(());
+            // Until the other side is gone.
+            let _closed = may_go.lock().unwrap().recv();
+            keep.line(line);
+        });
+        let id = SessionId::parse("s-1").unwrap();
+        feed.follow(&id, path.clone(), 0);
+        has_begun.recv().unwrap();
+        assert!(feed.ended(&id));
+        std::fs::rename(&path, &aside).unwrap();
+        std::fs::write(&path, "2: first\n").unwrap();
+        feed.follow(&id, path.clone(), 0);
+        drop(go);
+        // The second attempt goes on for as long as the first one is read.
+        let first_is_through = async {
+            while !heard.0.lock().unwrap().iter().any(|line| line == "2: first") {
+                tokio::time::sleep(TICK).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), first_is_through).await.unwrap();
+        std::fs::write(&path, "2: first\n2: last\n").unwrap();
+        assert!(feed.ended(&id));
+        feed.delivered().await;
+        let heard = heard.0.lock().unwrap();
+        assert_eq!(heard.len(), 10_000 + 4);
+        assert_eq!(heard[10_001..], ["1: last", "2: first", "2: last"]);
     }
 }
