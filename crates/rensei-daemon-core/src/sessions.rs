@@ -88,6 +88,7 @@ pub(crate) struct SessionParts {
 pub(crate) struct Sessions {
     parts: SessionParts,
     table: Mutex<Table>,
+    directories: record::Directories,
     /// Live sessions, for those who wait for a slot or for the last end.
     live: watch::Sender<usize>,
     /// All sessions that are not wound up, for those who wait until nothing is left to report.
@@ -108,7 +109,8 @@ pub(crate) struct Held {
 impl Sessions {
     pub(crate) fn new(parts: SessionParts) -> Arc<Self> {
         let (live, open) = (watch::Sender::new(0), watch::Sender::new(0));
-        Arc::new(Self { parts, table: Mutex::default(), live, open, sweep: Notify::new(), ahead: Notify::new() })
+        let (table, directories, sweep, ahead) = Default::default();
+        Arc::new(Self { parts, table, directories, live, open, sweep, ahead })
     }
 
     /// Runs `change` on the table and tells waiters when the number of live sessions changed.

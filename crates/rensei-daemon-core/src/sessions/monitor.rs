@@ -295,16 +295,25 @@ pub(super) async fn wind_up(sessions: &Arc<Sessions>, id: &SessionId) {
     forget(sessions, |table| table.retire(id)).await;
 }
 
-/// Deletes what is left of the sessions that the host remembers no longer after `change`. Their ids are free at once, so
-/// their directories leave their places before anybody else can take those.
-pub(super) async fn forget(sessions: &Sessions, change: impl FnOnce(&mut Table) -> Vec<SessionId>) {
-    let aside: Vec<_> = sessions
-        .with_table(|table| change(table).iter().filter_map(|id| record::set_aside(&sessions.directory(id))).collect());
-    if aside.is_empty() {
+/// Deletes what is left of the sessions that the host remembers no longer after `change`. Their ids are free at once: one
+/// that has come again by now keeps its directory.
+pub(super) async fn forget(sessions: &Arc<Sessions>, change: impl FnOnce(&mut Table) -> Vec<SessionId>) {
+    let forgotten = sessions.with_table(change);
+    if forgotten.is_empty() {
         return;
     }
-    // Deleting waits for the disk.
-    let _done = tokio::task::spawn_blocking(move || aside.iter().for_each(|path| record::remove(path))).await;
+    let owned = Arc::clone(sessions);
+    let delete = move || {
+        for id in forgotten {
+            let aside = owned.directories.alone(|| {
+                let comes_again = owned.view(&id).is_some();
+                if comes_again { None } else { record::set_aside(&owned.directory(&id)) }
+            });
+            aside.iter().for_each(|path| record::remove(path));
+        }
+    };
+    // All of it waits for the disk.
+    let _done = tokio::task::spawn_blocking(delete).await;
 }
 
 fn tail(sessions: &Sessions, id: &SessionId) -> Vec<String> {

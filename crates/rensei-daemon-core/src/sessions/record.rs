@@ -19,6 +19,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::{fs, io};
 
 /// The journal.
@@ -255,6 +256,18 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<T> {
     let mut bytes = Vec::new();
     open_child_file(path)?.take(MAX_OUTCOME_BYTES).read_to_end(&mut bytes)?;
     Ok(lenient::from_slice(&bytes)?)
+}
+
+/// Whoever makes a session's directory, or moves it away, does it alone, so that an id that comes again finds its own.
+#[derive(Debug, Default)]
+pub(super) struct Directories(Mutex<()>);
+
+impl Directories {
+    /// Runs `change`, which may look at the table; who has the table must not wait for this.
+    pub(super) fn alone<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _alone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        change()
+    }
 }
 
 /// Moves a session's directory out of its place; where it is then, if it must still be deleted.

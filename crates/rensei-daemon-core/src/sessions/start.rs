@@ -168,12 +168,14 @@ fn with_marker(mut env: WorkerEnvironment, directory: &Path) -> WorkerEnvironmen
 /// The session's directory with its record and its empty output.
 fn prepare(sessions: &Sessions, id: &SessionId) -> io::Result<std::fs::File> {
     let directory = sessions.directory(id);
-    // An earlier attempt of the same session may have left its own.
-    if directory.exists() {
-        std::fs::remove_dir_all(&directory)?;
+    // An earlier attempt of the same session may have left its own, which may be large.
+    let (earlier, created) =
+        sessions.directories.alone(|| (record::set_aside(&directory), std::fs::create_dir(&directory)));
+    if let Some(earlier) = earlier {
+        tokio::task::spawn_blocking(move || record::remove(&earlier));
     }
-    std::fs::create_dir(&directory)?;
-    // Written without the lock: a disk that takes its time holds up this session only.
+    created?;
+    // Written without the table's lock: nobody who only asks waits for the disk.
     let opening = sessions.with_table(|table| table.entry(id).map(record::opening)).transpose()?;
     record::begin(&directory, &opening.unwrap_or_default())?;
     output_log::create(&directory.join(OUTPUT_FILE))
