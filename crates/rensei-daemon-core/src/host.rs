@@ -81,6 +81,10 @@ impl Host {
         } else {
             self.sessions.accept(spec, detail, from)
         };
+        let (accepted, decision) = match accepted {
+            Ok((handle, decision)) => (Ok(handle), Some(decision)),
+            Err(error) => (Err(error), None),
+        };
         self.admissions.note(&accepted);
         match &accepted {
             Ok(_handle) => self.incidents.no_trouble("sessions"),
@@ -88,6 +92,10 @@ impl Host {
                 self.incidents.trouble("sessions", &format!("sessions cannot be started: {}", error_chain(error)));
             }
             Err(_refused) => {}
+        }
+        if let Some(decision) = decision {
+            let sessions = Arc::clone(&self.sessions);
+            let _recorded = tokio::task::spawn_blocking(move || decision.record(&sessions)).await;
         }
         accepted
     }

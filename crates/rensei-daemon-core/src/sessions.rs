@@ -25,6 +25,7 @@ pub(crate) use environment::{EnvironmentParts, holds};
 pub(crate) use origin::Origin;
 pub(crate) use sink::Feed;
 pub use sink::{OutputLine, OutputSink};
+use start::Decision;
 pub(crate) use table::StopCause;
 pub(crate) use workarea::pool_settings;
 
@@ -312,7 +313,7 @@ impl Sessions {
         spec: rensei_proto::SessionSpec,
         detail: SessionDetail,
         origin: Origin,
-    ) -> Result<SessionHandle, AcceptError> {
+    ) -> Result<(SessionHandle, Decision), AcceptError> {
         start::accept(self, spec, detail, origin)
     }
 

@@ -1,12 +1,14 @@
 //! Sessions with real processes on a host without a control plane.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-use rensei_daemon_core::{AcceptError, Daemon, DaemonBuilder, DaemonHandle, Finished};
-use rensei_proto::control::{DrainRequest, HostState, PostSession, SessionState, SessionView};
+use rensei_daemon_core::{AcceptError, Daemon, DaemonBuilder, DaemonHandle, Finished, ProviderRegistry};
+use rensei_proto::control::{DrainRequest, HostState, PostSession, Provider, SessionState, SessionView};
 use rensei_proto::{SessionId, SessionStatus};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -713,6 +715,34 @@ async fn a_forgotten_id_that_comes_again_keeps_what_is_its_own() {
     until(|| (!names().any(|name| is_old(name.to_str().unwrap()))).then_some(())).await;
     assert!(sessions.join("s-049/record.jsonl").exists());
     assert_eq!(host.handle.session_view(&id("s-049")).unwrap().state, SessionState::Running);
+    host.stop().await;
+}
+
+/// Has nothing, and hangs from the moment that it is told to until the other side of the channel is gone.
+struct Hanging(Arc<AtomicBool>, Mutex<mpsc::Receiver<()>>);
+
+impl ProviderRegistry for Hanging {
+    fn providers(&self) -> Vec<Provider> {
+        if self.0.load(Ordering::SeqCst) {
+            let _closed = self.1.lock().unwrap().recv();
+        }
+        Vec::new()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_worker_is_looked_after_also_while_the_registry_of_the_embedder_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hang, (go, may_go)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
+    let registry = Hanging(Arc::clone(&hang), Mutex::new(may_go));
+    let host = start_with(dir.path(), |builder| builder.provider_registry(registry)).await;
+    hang.store(true, Ordering::SeqCst);
+    let (handle, posted) = (host.handle.clone(), post("s-1", "exit 3", serde_json::json!({})));
+    let accept = tokio::spawn(async move { handle.post_session(posted).await });
+    assert_eq!(host.ended("s-1").await.exit_code, Some(3));
+    assert!(!accept.is_finished(), "the registry hangs");
+    drop(go);
+    accept.await.unwrap().unwrap();
     host.stop().await;
 }
 

@@ -25,7 +25,7 @@ pub(super) fn accept(
     spec: SessionSpec,
     detail: SessionDetail,
     origin: Origin,
-) -> Result<SessionHandle, AcceptError> {
+) -> Result<(SessionHandle, Decision), AcceptError> {
     let begun = Instant::now();
     let token = token::mint();
     let project = reserve(sessions, &spec, Offer { detail, origin, token: TokenDigest::of(token.expose()) })?;
@@ -181,42 +181,56 @@ fn prepare(sessions: &Sessions, id: &SessionId) -> io::Result<std::fs::File> {
     output_log::create(&directory.join(OUTPUT_FILE))
 }
 
-fn commit(sessions: &Arc<Sessions>, spec: SessionSpec, child: GroupChild, begun: Instant) -> SessionHandle {
+fn commit(sessions: &Arc<Sessions>, spec: SessionSpec, child: GroupChild, begun: Instant) -> (SessionHandle, Decision) {
     let id = &spec.session_id.clone();
     let took = begun.elapsed();
     let pid = child.pid();
-    let (handle, monitor, origin) = sessions.with_table(|table| {
+    let (handle, monitor, origin, decision) = sessions.with_table(|table| {
+        let active = table.live_count();
         let entry = table.entry_mut(id).expect("a reservation is only removed by its own start or monitor");
         entry.view.pid = pid;
         entry.view.state = SessionState::Running;
-        (entry.handle(), Monitor::of(sessions, entry), entry.origin.clone())
+        let decision = Decision {
+            id: id.clone(),
+            runtime: entry.detail.provider().to_owned(),
+            named: entry.detail.named_provider().is_some(),
+            project: entry.view.project_id.clone(),
+            active,
+            took,
+        };
+        (entry.handle(), Monitor::of(sessions, entry), entry.origin.clone(), decision)
     });
     tracing::info!(event = "session-accepted", session_id = %id, pid, "session started");
-    // The worker runs by now, so this costs its start nothing.
-    record_decision(sessions, id, took);
     sessions.note_occupancy(&origin);
     sessions.parts.events.publish(SessionEvent::Started { handle: handle.clone(), spec });
     sessions.parts.feed.follow(id, sessions.directory(id).join(OUTPUT_FILE), 0);
     supervise(sessions, monitor, Watched::Child(child));
-    handle
+    (handle, decision)
 }
 
-fn record_decision(sessions: &Sessions, id: &SessionId, took: Duration) {
-    let parts = &sessions.parts;
-    let known = sessions.with_table(|table| {
-        let entry = table.entry(id)?;
-        let (runtime, named) = (entry.detail.provider().to_owned(), entry.detail.named_provider().is_some());
-        Some((runtime, named, entry.view.project_id.clone(), table.live_count()))
-    });
-    let Some((runtime, named, project, active)) = known else { return };
-    let facts = Facts {
-        session: id,
-        runtime: &runtime,
-        named,
-        project: &project,
-        candidates: &parts.providers.list(),
-        active,
-        max: parts.serving.max_sessions(),
-    };
-    parts.routing.record(&facts, took);
+/// What is known of a start for its record. Making that asks the embedder's registry, which may take its time: it is for
+/// the caller to do when the worker is looked after.
+pub(crate) struct Decision {
+    id: SessionId,
+    runtime: String,
+    named: bool,
+    project: String,
+    active: usize,
+    took: Duration,
+}
+
+impl Decision {
+    pub(crate) fn record(self, sessions: &Sessions) {
+        let parts = &sessions.parts;
+        let facts = Facts {
+            session: &self.id,
+            runtime: &self.runtime,
+            named: self.named,
+            project: &self.project,
+            candidates: &parts.providers.list(),
+            active: self.active,
+            max: parts.serving.max_sessions(),
+        };
+        parts.routing.record(&facts, self.took);
+    }
 }
