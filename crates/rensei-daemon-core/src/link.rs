@@ -149,10 +149,18 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         let request = self.profile.request();
         let asked = self.client.register(&self.registration_token(), &request).await;
         let answer = asked.inspect_err(|error| self.note_asked(error))?;
-        Ok(self.adopt(answer, "reregister"))
+        Ok(self.adopt(answer, "reregister").await)
     }
 
-    fn adopt(&self, answer: RegisterResponse, how: &str) -> Arc<Credentials> {
+    /// A new worker is on disk before anything is claimed in its name, so that whoever comes after a crash is the same one.
+    /// For a new token of a known one nobody waits for the disk: the next start can get another.
+    async fn adopt(&self, answer: RegisterResponse, how: &str) -> Arc<Credentials> {
+        let is_known = self.cell.current().is_some_and(|current| current.worker_id == answer.worker_id);
+        let (cache, generation, cached) = (Arc::clone(&self.cache), self.cell.next_generation(), answer.clone());
+        let stored = tokio::task::spawn_blocking(move || cache.store(&cached, generation));
+        if !is_known {
+            let _panicked = stored.await;
+        }
         {
             let mut health = self.health();
             health.refused = None;
@@ -161,9 +169,6 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         tracing::info!(event = "runtime-token", how, worker_id = answer.worker_id, "[runtime-token] {how}");
         let credentials = self.cell.publish(&answer, &self.life(&answer));
         self.changes.send_replace(());
-        // Nobody waits for the disk to talk to the control plane.
-        let (cache, generation) = (Arc::clone(&self.cache), credentials.generation);
-        let _detached = tokio::task::spawn_blocking(move || cache.store(&answer, generation));
         credentials
     }
 
@@ -246,7 +251,7 @@ impl<S: IdentityService + Send + Sync + 'static> Link<S> {
         if answer.extensions.is_empty() && current.long_poll {
             answer.extensions.push(rensei_proto::platform::EXTENSION_LONG_POLL.to_owned());
         }
-        Ok(self.adopt(answer, "refresh"))
+        Ok(self.adopt(answer, "refresh").await)
     }
 
     /// Performs a call with the current identity, and once more with a better one when it was rejected.
@@ -373,7 +378,6 @@ mod tests {
             changes: watch::Sender::new(()),
         });
         link.connect().await;
-        cached(&dir, "token-1").await;
         let bench = Bench { link: Arc::new(link), script, dir };
         Bench { link: Arc::new(bench.restarted().await), ..bench }
     }
@@ -387,7 +391,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_identity_is_in_use_before_it_is_on_disk() {
+    async fn a_refreshed_token_is_in_use_before_it_is_on_disk() {
         let bench = bench(200).await;
         let old = bench.link.cell.available().await;
         let (cache, (disk, stalled), (end, ended)) =

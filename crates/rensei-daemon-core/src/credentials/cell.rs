@@ -78,10 +78,14 @@ impl CredentialCell {
         self.current.borrow().clone()
     }
 
+    /// Generation of the identity that comes next.
+    pub(crate) fn next_generation(&self) -> u64 {
+        self.current().map_or(0, |current| current.generation) + 1
+    }
+
     /// Publishes a new identity and returns it.
     pub(crate) fn publish(&self, answer: &RegisterResponse, life: &Life) -> Arc<Credentials> {
-        let generation = self.current().map_or(0, |old| old.generation) + 1;
-        let credentials = Arc::new(Credentials::new(answer, generation, life));
+        let credentials = Arc::new(Credentials::new(answer, self.next_generation(), life));
         self.current.send_replace(Some(Arc::clone(&credentials)));
         credentials
     }
