@@ -4,10 +4,12 @@ mod create;
 mod gate;
 mod lock;
 mod repack;
+mod replaced;
 mod resolve;
 mod salvage;
 
 pub(crate) use lock::{MirrorLock, end_orphaned_packing, last_use, remove_if_unused, remove_stale_locks};
+pub(crate) use replaced::with_replaced;
 pub(crate) use resolve::{Start, is_full_id};
 
 use crate::blocking::blocking;
@@ -44,7 +46,8 @@ pub(crate) struct Mirror {
 impl Mirror {
     pub(crate) fn new(dir: PathBuf, git: GitEnvironment) -> Self {
         let network = network(&git);
-        Self { dir, git, network, fetches: Gate::default(), heads: Gate::default(), upkeep: Mutex::default() }
+        let upkeep = Mutex::new(Upkeep::of(&dir));
+        Self { dir, git, network, fetches: Gate::default(), heads: Gate::default(), upkeep }
     }
 
     /// Directory of the objects, for borrowers.

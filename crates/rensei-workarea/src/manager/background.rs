@@ -28,6 +28,7 @@ impl WorkareaManager {
             let inner = &manager.inner;
             end_orphaned_packing(&inner.repos);
             [&inner.repos, &inner.worktrees, &inner.pool_dir].into_iter().for_each(|dir| scratch::sweep(dir));
+            manager.remember_mirrors();
             for dir in &found.abandoned {
                 if let Err(error) = scratch::remove(dir) {
                     tracing::warn!(path = %dir.display(), %error, "could not delete what an earlier run left");

@@ -29,7 +29,7 @@ impl WorkareaManager {
                     warn_of(full, &settings);
                     return Ok(());
                 }
-                if !inner.pool.drop_oldest() && !manager.drop_unused_mirror() {
+                if !manager.drop_replaced() && !inner.pool.drop_oldest() && !manager.drop_unused_mirror() {
                     return Err(WorkareaError::nearly_full(&inner.worktrees, full.bytes, full.inodes));
                 }
             }

@@ -5,11 +5,14 @@
 //! has opened the mirror before may not look for new files. No object is ever left out, whether or not a reference leads to
 //! it: checkouts borrow them all.
 
+use super::replaced::Replaced;
 use super::{Mirror, MirrorLock, lock, salvage};
 use crate::git::{GitCall, GitEnvironment, GitFailure, GitHints, GitImplementation, classify};
-use crate::{WorkareaError, local, scratch};
+use crate::{WorkareaError, local, pool, scratch};
 use git2::{Oid, Repository, RepositoryInitOptions};
 use rensei_process::End;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
@@ -20,8 +23,6 @@ use std::time::{Duration, Instant};
 /// More packs, or more objects in files of their own, are too many; as git itself has it.
 const MAX_PACKS: usize = 50;
 const MAX_LOOSE: usize = 6700;
-/// How long what was replaced stays.
-const STAYS: Duration = Duration::from_secs(3600);
 /// How long a mirror is left alone that could not be packed again.
 const REST: Duration = Duration::from_secs(3600);
 /// Longest that git may take for it, at the lowest priority.
@@ -58,22 +59,29 @@ pub(super) struct Upkeep {
     rests_until: Option<Instant>,
 }
 
-/// Files of a mirror that hold nothing but what others of its files hold, too.
-#[derive(Debug)]
-struct Replaced {
-    generation: Option<u64>,
-    old: Stock,
-    /// Packs that have it all.
-    by: BTreeSet<String>,
-    since: Instant,
+impl Upkeep {
+    /// As an earlier process left it.
+    pub(super) fn of(mirror: &Path) -> Self {
+        Self { replaced: Replaced::read(mirror), rests_until: None }
+    }
 }
 
 /// Whole files in a directory of objects.
-#[derive(Debug, Default)]
-struct Stock {
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Stock {
     /// Names of packs, without an extension.
-    packs: BTreeSet<String>,
+    pub(super) packs: BTreeSet<String>,
+    #[serde(serialize_with = "write_ids", deserialize_with = "read_ids")]
     loose: BTreeSet<Oid>,
+}
+
+fn write_ids<S: Serializer>(ids: &BTreeSet<Oid>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(ids.iter().map(Oid::to_string))
+}
+
+fn read_ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Oid>, D::Error> {
+    let ids = Vec::<String>::deserialize(deserializer)?;
+    ids.iter().map(|id| Oid::from_str(id).map_err(D::Error::custom)).collect()
 }
 
 impl Mirror {
@@ -84,7 +92,7 @@ impl Mirror {
             return false;
         }
         match &upkeep.replaced {
-            Some(replaced) => now.saturating_duration_since(replaced.since) >= STAYS,
+            Some(replaced) => replaced.is_past(now),
             None => has_room && is_crowded(&self.objects()),
         }
     }
@@ -93,13 +101,22 @@ impl Mirror {
     pub(crate) async fn keep_up(&self, now: Instant) -> Result<(), WorkareaError> {
         let replaced = self.upkeep().replaced.take();
         let done = match replaced {
-            Some(replaced) => self.remove_replaced(&replaced).await,
+            Some(replaced) => self.remove_replaced(replaced, self.git.time_limit).await,
             None => self.repack(now).await,
         };
         if done.is_err() {
             self.upkeep().rests_until = now.checked_add(REST);
         }
         done
+    }
+
+    /// Removes what was replaced without delay if `quiet` says that nobody has the mirror open, or else if it is time;
+    /// whether something went. Not while somebody changes the mirror.
+    pub(crate) async fn drop_replaced(&self, now: Instant, quiet: bool) -> bool {
+        let Some(replaced) = self.upkeep().replaced.take_if(|replaced| quiet || replaced.is_past(now)) else {
+            return false;
+        };
+        self.remove_replaced(replaced, Duration::ZERO).await.is_ok()
     }
 
     async fn repack(&self, now: Instant) -> Result<(), WorkareaError> {
@@ -121,22 +138,25 @@ impl Mirror {
         }
         let after = Stock::of(&shadow.join("objects"));
         let old = Stock { packs: &before.packs - &after.packs, loose: &before.loose - &after.loose };
-        let by = &after.packs - &before.packs;
+        let new = &after.packs - &before.packs;
+        let replaced = Replaced { generation, old, by: after.packs, since: now };
+        replaced.write(&self.dir)?;
         // Who is killed leaves a pack without an index.
         lock.note_own_work();
-        let added = add(&by, &shadow.join("objects"), &self.objects());
+        let added = add(&new, &shadow.join("objects"), &self.objects());
         added.map_err(|error| WorkareaError::io("add packs to", &self.dir, error))?;
         lock.clear();
-        let (mirror, packs, loose) = (self.dir.display(), old.packs.len(), old.loose.len());
+        let (mirror, packs, loose) = (self.dir.display(), replaced.old.packs.len(), replaced.old.loose.len());
         tracing::info!(event = "mirror-packed", %mirror, packs, loose, "a mirror was packed again");
-        self.upkeep().replaced = Some(Replaced { generation, old, by, since: now });
+        self.upkeep().replaced = Some(replaced);
         Ok(())
     }
 
     /// Makes a repository with files of the mirror and packs it; what it had before.
     async fn put_together(&self, shadow: &Path, packing: &MirrorLock) -> Result<Stock, WorkareaError> {
-        if matches!(self.git.implementation(), GitImplementation::Executable(_)) {
-            let stock = self.link(Stock::of(&self.objects()), shadow)?;
+        let all = Stock::of(&self.objects());
+        if matches!(self.git.implementation(), GitImplementation::Executable(_)) && self.has_room_for(&all) {
+            let stock = self.link(all, shadow)?;
             let git = GitEnvironment { time_limit: TIME_LIMIT, ..self.git.clone() };
             let call = GitCall { git: &git, hints: &GitHints::default(), git_dir: shadow, url: "" };
             let packed = call.run(&REPACK, |process| packing.note(process)).await;
@@ -163,9 +183,24 @@ impl Mirror {
         linked.map(|()| stock).map_err(|error| WorkareaError::io("link the files of", &self.dir, error))
     }
 
-    /// If the mirror still has what replaced it.
-    async fn remove_replaced(&self, replaced: &Replaced) -> Result<(), WorkareaError> {
-        let lock = self.lock().await?;
+    /// Whether everything may be packed anew at once: then as much is free afterwards as that takes.
+    fn has_room_for(&self, all: &Stock) -> bool {
+        let bytes = all.bytes(&self.objects()).saturating_mul(2);
+        pool::Room::of(&self.dir).is_ok_and(|room| room.has(bytes))
+    }
+
+    /// If the mirror still has what replaced it. What cannot be removed now is remembered.
+    async fn remove_replaced(&self, replaced: Replaced, patience: Duration) -> Result<(), WorkareaError> {
+        let removed = self.remove_files(&replaced, patience).await;
+        match &removed {
+            Ok(()) => Replaced::forget(&self.dir),
+            Err(_) => self.upkeep().replaced = Some(replaced),
+        }
+        removed
+    }
+
+    async fn remove_files(&self, replaced: &Replaced, patience: Duration) -> Result<(), WorkareaError> {
+        let lock = MirrorLock::acquire(&self.dir, patience).await?;
         let there = Stock::of(&self.objects()).packs;
         if self.generation() != replaced.generation || !replaced.by.is_subset(&there) {
             return Ok(());
@@ -193,6 +228,13 @@ impl Stock {
         let whole = whole.filter(|path| files.contains(&path.with_extension("pack")));
         let names = whole.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()));
         Self { packs: names.collect(), loose: salvage::loose(objects).into_iter().collect() }
+    }
+
+    /// Bytes of them.
+    fn bytes(&self, objects: &Path) -> u64 {
+        let packs = self.packs.iter().map(|pack| part(objects, pack, "pack"));
+        let loose = self.loose.iter().map(|id| salvage::loose_path(objects, *id));
+        packs.chain(loose).filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum()
     }
 
     /// The smallest of them, for libgit2, which keeps in memory what it packs.
@@ -301,7 +343,8 @@ fn if_any(result: io::Result<()>) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::alternates::lend;
-    use crate::mirror::remove_stale_locks;
+    use crate::mirror::replaced::STAYS;
+    use crate::mirror::{remove_stale_locks, with_replaced};
     use crate::network::Upstream;
     use crate::repository::Repository as Place;
     use std::io::{BufRead, BufReader};
@@ -395,6 +438,11 @@ mod tests {
                 && fixture.mirror.needs_upkeep(later, true)
         );
         assert!(fixture.mirror.needs_upkeep(later, false), "it makes room");
+        // A host that was started again knows it, too, and an hour later it is time there.
+        let again = Mirror::new(fixture.mirror.dir().to_owned(), fixture.mirror.git.clone());
+        let started = Instant::now();
+        assert!(!again.needs_upkeep(started, true) && again.needs_upkeep(started + 2 * STAYS, false));
+        assert_eq!(with_replaced(&dir.path().join("repos")), ["r-1"]);
         fixture.rewrite(1000).await;
         fixture.mirror.keep_up(later).await.unwrap();
         assert!(fixture.packs() < 4, "{} of {crowded}", fixture.packs());
@@ -409,6 +457,65 @@ mod tests {
     async fn a_mirror_stays_small_and_whatever_checkouts_borrow_stays_in_it() {
         pack_again("git").await;
         pack_again("no-git-on-this-machine").await;
+    }
+
+    #[tokio::test]
+    async fn what_was_replaced_goes_after_a_restart_and_before_its_time_only_when_nobody_uses_the_mirror() {
+        for quiet in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let fixture = Fixture::new(dir.path(), "git");
+            for number in 0..3 {
+                fixture.rewrite(number).await;
+            }
+            fixture.mirror.keep_up(Instant::now()).await.unwrap();
+            assert_eq!(fixture.packs(), 4);
+            let again = Mirror::new(fixture.mirror.dir().to_owned(), fixture.mirror.git.clone());
+            let now = Instant::now() + if quiet { Duration::ZERO } else { STAYS };
+            assert!(!again.drop_replaced(Instant::now(), false).await);
+            let busy = again.lock().await.unwrap();
+            assert!(!again.drop_replaced(now, quiet).await && fixture.packs() == 4, "somebody changes it");
+            drop(busy);
+            assert!(again.drop_replaced(now, quiet).await && fixture.packs() == 1);
+            assert!(!again.drop_replaced(now, quiet).await && with_replaced(&dir.path().join("repos")).is_empty());
+            fixture.assert_whole("git");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_note_that_leads_out_of_the_mirror_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = Fixture::new(dir.path(), "git");
+        fixture.rewrite(0).await;
+        let note = |pack: &str| {
+            let text = serde_json::json!({"generation": fixture.mirror.generation(), "by": [],
+                "old": {"packs": [pack], "loose": []}});
+            std::fs::write(dir.path().join("repos/r-1.replaced"), text.to_string()).unwrap();
+            Replaced::read(fixture.mirror.dir()).is_some()
+        };
+        assert!(note("pack-0a") && !note("../../../precious") && !note("pack-/../../x"));
+    }
+
+    #[tokio::test]
+    async fn a_mirror_that_is_larger_than_the_room_that_is_left_is_not_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("git");
+        let script = "#!/bin/sh\ncase \" $* \" in *' repack '*) exit 1;; esac\nexec git \"$@\"\n";
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let fixture = Fixture::new(dir.path(), program.to_str().unwrap());
+        for number in 0..3 {
+            fixture.rewrite(number).await;
+        }
+        fixture.mirror.keep_up(Instant::now()).await.unwrap_err();
+        // Takes no room, and looks as if there were not enough.
+        let huge = ["pack", "idx"].map(|extension| part(&fixture.mirror.objects(), "pack-0", extension));
+        huge.iter().for_each(|path| drop(File::create(path).unwrap()));
+        File::options().write(true).open(&huge[0]).unwrap().set_len(1 << 43).unwrap();
+        fixture.mirror.keep_up(Instant::now()).await.unwrap();
+        huge.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        assert!(fixture.mirror.drop_replaced(Instant::now(), true).await);
+        assert_eq!(fixture.packs(), 1, "the small ones are put together all the same");
+        fixture.assert_whole("without git");
     }
 
     #[tokio::test]
@@ -553,10 +660,11 @@ mod tests {
             })
             .await;
         }
-        // Git that outlived its host has nowhere to write to.
+        // Git that outlived its host has nowhere to write to. What is to go may still be noted.
+        let repos = dir.path().join("repos");
         until("leftovers", || {
-            scratch::sweep(&dir.path().join("repos"));
-            salvage::entries(&dir.path().join("repos")).len() == 3
+            scratch::sweep(&repos);
+            salvage::entries(&repos).len() == 3 + with_replaced(&repos).len()
         })
         .await;
     }

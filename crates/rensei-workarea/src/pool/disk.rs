@@ -32,6 +32,11 @@ impl Room {
         Ok(Self { bytes: stat.f_bavail.saturating_mul(stat.f_frsize), inodes: stat.f_favail })
     }
 
+    /// Whether so many bytes are free.
+    pub(crate) const fn has(self, bytes: u64) -> bool {
+        self.bytes >= bytes
+    }
+
     /// Whether it is so much more that what did not fit then may fit now.
     pub(crate) const fn is_more_than(self, then: Self) -> bool {
         self.bytes > then.bytes.saturating_add(then.bytes / 8)
