@@ -22,11 +22,23 @@ pub fn from_str<T: DeserializeOwned>(document: &str) -> Result<T, Error> {
     serde_json::from_str(document).or_else(|error| decode_without_nulls(serde_json::from_str(document), error))
 }
 
+/// Fields whose content is nobody's business here, so that a `null` in it is one.
+pub const OPAQUE: [&str; 7] =
+    ["providerConfig", "stageLifecycle", "inboxMessages", "params", "toolInput", "session", "work"];
+
 /// A second try, which costs nobody anything whose document could be decoded as it is.
-fn decode_without_nulls<T: DeserializeOwned>(document: Result<Value, Error>, error: Error) -> Result<T, Error> {
-    let Ok(mut document) = document else { return Err(error) };
-    // The error of the first try knows the place.
-    if remove_nulls(&mut document) { serde_json::from_value(document) } else { Err(error) }
+fn decode_without_nulls<T: DeserializeOwned>(document: Result<Value, Error>, first: Error) -> Result<T, Error> {
+    let Ok(mut document) = document else { return Err(first) };
+    if !remove_nulls(&mut document) {
+        return Err(first);
+    }
+    // The error of the first try knows the place, unless it is about a null that does not matter.
+    serde_json::from_value(document).map_err(|second| if is_about_null(&first) { second } else { first })
+}
+
+/// What a decoder says of a `null`: where it expects a name out of a list, that there is no value at all.
+fn is_about_null(error: &Error) -> bool {
+    error.is_syntax() || error.to_string().starts_with("invalid type: null")
 }
 
 /// Whether there were any.
@@ -37,7 +49,8 @@ fn remove_nulls(value: &mut Value) -> bool {
             let before = fields.len();
             fields.retain(|_name, value| !value.is_null());
             let found = fields.len() < before;
-            fields.values_mut().fold(found, |found, each| remove_nulls(each) | found)
+            let known = fields.iter_mut().filter(|(name, _value)| !OPAQUE.contains(&name.as_str()));
+            known.fold(found, |found, (_name, each)| remove_nulls(each) | found)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }

@@ -17,17 +17,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// What it carries is nobody's business here, so that a `null` in it is one.
-const OPAQUE: [&str; 7] =
-    ["providerConfig", "stageLifecycle", "inboxMessages", "params", "toolInput", "session", "work"];
-
 /// Paths of all fields of `value`, at any depth.
 fn fields(value: &Value, at: &str) -> Vec<String> {
     match value {
         Value::Object(map) => {
             let below = |(name, value): (&String, &Value)| {
                 let place = format!("{at}/{name}");
-                let deeper = if OPAQUE.contains(&name.as_str()) { Vec::new() } else { fields(value, &place) };
+                let deeper = if lenient::OPAQUE.contains(&name.as_str()) { Vec::new() } else { fields(value, &place) };
                 [vec![place], deeper].concat()
             };
             map.iter().flat_map(below).collect()
@@ -194,4 +190,15 @@ fn an_error_names_what_is_really_wrong() {
     assert!(error(r#"{"sessionId":"s","ref":null,"title":7}"#).contains("integer `7`"));
     assert!(error(r#"{"sessionId":"s","title":7}"#).contains("line 1"));
     assert!(error(r#"{"sessionId":"s","env":null"#).contains("EOF"));
+    let text = "{\"activity\":{\n\"type\":7,\"content\":null}}";
+    let known = lenient::from_str::<ActivityRequest>(text).unwrap_err().to_string();
+    assert!(known.contains("integer `7`") && known.contains("line 2"), "{known}");
+}
+
+#[test]
+fn a_null_that_is_removed_takes_none_with_it_that_says_something() {
+    let config = json!({"limit": null, "deep": [{"a": null}]});
+    let posted = json!({"sessionId": "s", "title": null, "resolvedProfile": {"providerConfig": config}}).to_string();
+    let posted = lenient::from_str::<PostSession>(&posted).unwrap();
+    assert_eq!(Value::Object(posted.detail.resolved_profile.unwrap().provider_config), config);
 }
