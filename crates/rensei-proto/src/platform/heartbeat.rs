@@ -18,7 +18,7 @@ pub struct HeartbeatRequest {
     /// Sessions the host runs at once; 0 is left out.
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "lenient::or_default")]
     pub max_sessions: u32,
-    /// `idle`, `busy` or `draining`. *Extension to the seed's body.*
+    /// `idle`, `busy` or `draining`. *Extension.*
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub status: Option<HostActivity>,
     /// Digest of the allowlist; empty means "not reported".
