@@ -27,6 +27,6 @@ pub use end::End;
 pub use group::{ProcessGroup, Signal, StopOutcome};
 pub use identity::ProcessIdentity;
 pub use occupants::{Eviction, evict_occupants};
-pub use open_files::raise_open_files;
+pub use open_files::{give_former_open_files, raise_open_files};
 pub use os::{env_values, find_by_env, kill_by_env, kill_marked, leads_its_group, lineage, socket_holders};
 pub use spawn::{GroupChild, SpawnSpec, find_program, spawn_group};

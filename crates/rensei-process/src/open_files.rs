@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 /// Limits of this process before they were raised. They are the process's own, and so is this.
 static FORMER: OnceLock<Rlimit> = OnceLock::new();
 
-/// Lets this process have as many files open as it may allow itself. What [`crate::spawn_group`] starts from then on gets
-/// the limit that was in force before: programs exist that go through all descriptors that they may have, or cannot
+/// Lets this process have as many files open as it may allow itself. What [`crate::spawn_group`] starts from then on gets,
+/// right after its start, the limit that was in force before: programs exist that go through all descriptors that they may have, or cannot
 /// use large ones. Nothing happens on systems other than Linux, where nobody can set the limit of another process.
 ///
 /// # Errors
@@ -20,8 +20,9 @@ pub fn raise_open_files() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a child the limits that this process had. It may have ended.
-pub(crate) fn give_former(pid: u32) {
+/// Gives a child that was just started in another way than with [`crate::spawn_group`] the limit that was in force before
+/// [`raise_open_files`]. Until then it has the raised one. It may have ended.
+pub fn give_former_open_files(pid: u32) {
     if let Some(former) = FORMER.get()
         && let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)
     {

@@ -53,7 +53,7 @@ pub fn spawn_group(spec: SpawnSpec) -> io::Result<GroupChild> {
     let child = command.spawn().map_err(|error| explain(error, &program, &spec.cwd))?;
     let pid = child.id().ok_or_else(|| io::Error::other("the child has no pid"))?;
     os::end_first(pid);
-    open_files::give_former(pid);
+    open_files::give_former_open_files(pid);
     match ProcessIdentity::of(pid) {
         Ok(identity) => Ok(GroupChild { child, identity }),
         Err(error) => {

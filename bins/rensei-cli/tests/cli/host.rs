@@ -2,6 +2,7 @@
 
 use crate::world::{World, until};
 use std::net::TcpListener;
+use std::process::Command;
 
 #[test]
 fn commands_say_that_nothing_runs_and_how_to_start_it() {
@@ -103,17 +104,24 @@ fn sessions_run_without_a_control_plane() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_host_takes_all_the_descriptors_that_it_may_and_sessions_get_what_is_usual() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: Some(512), maximum }).unwrap();
+    let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let world = World::new();
     world.configure(&world.repository(), "");
-    let (host, url) = world.host();
+    let host = world.command(&["host", "run", "--port", "0"]);
+    let mut limited = Command::new("/bin/sh");
+    limited.args(["-c", "ulimit -Sn 512; exec \"$0\" \"$@\""]).arg(host.get_program()).args(host.get_args());
+    limited
+        .env_clear()
+        .envs(host.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(world.path());
+    let mut host = world.launch(limited);
+    let address = host.line("[daemon] http listening on ");
+    host.line("[daemon] state -> running");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", host.pid())).unwrap();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
     let hard = maximum.map_or("unlimited".to_owned(), |maximum| maximum.to_string());
     assert_eq!(line.split_whitespace().take(2).collect::<Vec<_>>(), [&hard, &hard]);
-    let port = url.rsplit(':').next().unwrap();
+    let port = address.rsplit(':').next().unwrap();
     let asked = ["session", "run", "--repository", "alpha", "--command", "ulimit -Sn", "--port", port];
     assert_eq!(world.run(&asked).exits(0).stdout, "512\n");
 }

@@ -1,7 +1,7 @@
 //! One bounded call of git.
 
 use super::{GitEnvironment, GitHints};
-use rensei_process::{End, ProcessGroup, ProcessIdentity, Signal, find_program};
+use rensei_process::{End, ProcessGroup, ProcessIdentity, Signal, find_program, give_former_open_files};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
@@ -95,6 +95,7 @@ impl GitCall<'_> {
     ) -> Result<Vec<u8>, GitFailure> {
         let mut child = self.command(args).and_then(|mut command| command.spawn()).map_err(GitFailure::Start)?;
         let pid = child.id().ok_or_else(|| GitFailure::Start(io::Error::other("git has no pid")))?;
+        give_former_open_files(pid);
         // Declared after the child, so that it acts while the pid is still git's.
         let mut leash = Leash(Some(ProcessGroup::of_leader(pid)));
         if let Ok(identity) = ProcessIdentity::of(pid) {
