@@ -119,14 +119,16 @@ impl Archives {
         }
     }
 
-    /// Deletes a retained workarea without archiving it.
-    pub(crate) fn remove_retained(&self, id: &str, dry_run: bool) -> Result<(), ArchiveError> {
+    /// Deletes a retained workarea without archiving it; how many bytes it had.
+    pub(crate) fn remove_retained(&self, id: &str, dry_run: bool) -> Result<u64, ArchiveError> {
         self.get_retained(id)?;
+        let path = self.retained_root().join(id);
+        let size = scratch::bytes_below(&path);
         if dry_run {
-            return Ok(());
+            return Ok(size);
         }
         let _alone = self.settling(id)?;
-        self.drop_retained(&self.retained_root().join(id))
+        self.drop_retained(&path).map(|()| size)
     }
 
     /// Removes notes about workareas that are gone.

@@ -99,6 +99,21 @@ pub(crate) fn remove_any(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Bytes of the files below a directory, as far as they can be seen.
+pub(crate) fn bytes_below(path: &Path) -> u64 {
+    let (mut total, mut pending) = (0_u64, vec![path.to_owned()]);
+    while let Some(directory) = pending.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => pending.push(entry.path()),
+                Ok(metadata) if metadata.is_file() => total = total.saturating_add(metadata.len()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+    total
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -65,13 +65,8 @@ impl Archives {
     }
 
     fn note_removal(&self, response: &mut PruneResponse, name: &str, size: u64, dry_run: bool) {
-        match if dry_run { Ok(()) } else { self.remove_archive(name) } {
-            Ok(()) => {
-                response.freed_bytes = response.freed_bytes.saturating_add(size);
-                response.removed.push(PrunedWorkarea { id: name.to_owned(), size_bytes: size });
-            }
-            Err(error) => skip(response, name, &error),
-        }
+        let removed = if dry_run { Ok(()) } else { self.remove_archive(name) };
+        note(response, name, removed.map(|()| size));
     }
 
     /// What is no archive: restored, or to be archived.
@@ -80,10 +75,7 @@ impl Archives {
             Err(ArchiveError::NotFound { .. }) => self.remove_retained(id, dry_run),
             removed => removed,
         };
-        match removed {
-            Ok(()) => response.removed.push(PrunedWorkarea { id: id.to_owned(), size_bytes: 0 }),
-            Err(error) => skip(response, id, &error),
-        }
+        note(response, id, removed);
     }
 
     fn remove_archive(&self, name: &str) -> Result<(), ArchiveError> {
@@ -152,6 +144,17 @@ fn surplus(mut candidates: Vec<Candidate>, retention: &Retention, now: Timestamp
 /// One from the future, after a clock was set, has no age.
 fn age(created: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(created)).unwrap_or_default()
+}
+
+/// What became of one, and the bytes that it had.
+fn note(response: &mut PruneResponse, id: &str, removed: Result<u64, ArchiveError>) {
+    match removed {
+        Ok(size_bytes) => {
+            response.freed_bytes = response.freed_bytes.saturating_add(size_bytes);
+            response.removed.push(PrunedWorkarea { id: id.to_owned(), size_bytes });
+        }
+        Err(error) => skip(response, id, &error),
+    }
 }
 
 fn skip(response: &mut PruneResponse, id: &str, error: &ArchiveError) {

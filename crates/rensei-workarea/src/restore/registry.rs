@@ -47,17 +47,18 @@ impl Archives {
         Ok(self.notes()?.iter().any(|(_, note)| note.into_session_id.as_deref() == Some(session)))
     }
 
-    /// Removes a restored workarea.
-    pub(crate) fn remove_restored(&self, id: &str, dry_run: bool) -> Result<(), ArchiveError> {
+    /// Removes a restored workarea; how many bytes it had.
+    pub(crate) fn remove_restored(&self, id: &str, dry_run: bool) -> Result<u64, ArchiveError> {
         self.get_restored(id)?;
-        if dry_run {
-            return Ok(());
-        }
         let path = self.restored_root().join(id);
+        let size = scratch::bytes_below(&path);
+        if dry_run {
+            return Ok(size);
+        }
         let _alone = self.registering();
         scratch::remove(&path).map_err(|error| ArchiveError::io("delete", &path, error))?;
         forget(&path);
-        Ok(())
+        Ok(size)
     }
 
     /// Removes notes about workareas that are gone.

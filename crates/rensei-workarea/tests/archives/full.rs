@@ -134,6 +134,7 @@ fn what_cannot_be_archived_is_kept_until_it_is_removed() {
     assert_eq!(pruned.removed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), [old.as_str()]);
     let dry = fixture.archives.remove(std::slice::from_ref(&new), true);
     assert_eq!((dry.removed.len(), fixture.archives.retained().unwrap().len()), (1, 1));
+    assert!(dry.freed_bytes > 0 && pruned.freed_bytes > 0);
 
     // One of the same session from the same second gets another name.
     let same = retain("s1", 10);

@@ -222,8 +222,12 @@ fn retention_removes_the_oldest_of_our_own_and_never_what_is_read() {
         is_live: &|_| false,
         now: at(3),
     };
-    fixture.archives.restore(&ids[0], &RestoreRequest::default(), &context).unwrap();
+    let restored = fixture.archives.restore(&ids[0], &RestoreRequest::default(), &context).unwrap().id;
     assert_eq!(kept.get(), 1);
+    for dry_run in [true, false] {
+        let removed = fixture.archives.remove(std::slice::from_ref(&restored), dry_run);
+        assert_eq!((removed.removed.len(), removed.removed[0].size_bytes, removed.freed_bytes), (1, 5, 5));
+    }
     assert_eq!(fixture.archives.prune(&keep(0), at(3), false).unwrap().removed.len(), 2);
     let rest: Vec<String> = fixture.archives.list().unwrap().into_iter().map(|row| row.id).collect();
     assert_eq!(rest, ["foreign"]);
