@@ -35,7 +35,7 @@ pub enum HostChange {
         /// Organisation whose control plane it is; absent for that of `daemon.yaml`. *Extension.*
         #[serde(default, skip_serializing_if = "Option::is_none")]
         organization: Option<String>,
-        /// How it stands now.
+        /// How it stands now; `local` for a control plane that the host has nothing to do with any more.
         registration: Box<Registration>,
     },
     /// The process of a session runs.
