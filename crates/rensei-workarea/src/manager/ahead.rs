@@ -50,12 +50,18 @@ impl WorkareaManager {
             let shown = crate::redact(&request.repository);
             Wanted::new(request).inspect_err(|error| tell(&shown, error)).ok()
         });
-        let wanted = wanted.collect();
-        {
-            let mut ahead = self.ahead();
-            (ahead.wanted, ahead.count) = (wanted, count);
-        }
+        self.want(wanted.collect(), count);
         self.replenish();
+    }
+
+    /// Notes what is wanted from now on. What is wanted as it was before rests as long as it would have.
+    fn want(&self, mut wanted: Vec<Wanted>, count: usize) {
+        let mut ahead = self.ahead();
+        for new in &mut wanted {
+            let old = ahead.wanted.iter().find(|old| old.request == new.request);
+            new.rests_until = old.and_then(|old| old.rests_until);
+        }
+        (ahead.wanted, ahead.count) = (wanted, count);
     }
 
     /// Has made in the background what is missing, if anything is.
@@ -175,6 +181,13 @@ mod tests {
         assert_eq!(missing(now).as_ref(), Some(&failing));
         manager.let_rest(std::slice::from_ref(&failing));
         assert_eq!(missing(now).as_ref(), Some(&good));
+        manager.want([request("failing"), request("good")].map(|request| Wanted::new(request).unwrap()).into(), 1);
+        assert_eq!(missing(now).as_ref(), Some(&good), "it is told the same again");
+        let changed = AcquireRequest { r#ref: "main".to_owned(), ..request("failing") };
+        manager.want(vec![Wanted::new(changed).unwrap()], 1);
+        assert_eq!(missing(now).as_ref(), Some(&failing), "something has changed");
+        manager.want(wanted.to_vec(), 1);
+        manager.let_rest(std::slice::from_ref(&failing));
         let make = || {
             let id = manager.inner.pool.begin(&good, "good").unwrap();
             let contents = Contents { r#ref: String::new(), checksum: String::new(), lockfiles: String::new() };

@@ -3,7 +3,7 @@
 use crate::git::GitHints;
 
 /// What a session needs a checkout for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AcquireRequest {
     /// Repository: URL, `owner/name` on github.com, or absolute path.
     pub repository: String,
