@@ -56,17 +56,14 @@ async fn commit(session: &Session, end: &AgentEnd, workarea: &Workarea) -> Resul
     let message = commit_message(session, end);
     let git = GitEnvironment::new(session.env.iter().map(|(name, value)| (name.into(), value.into())).collect());
     let (path, base) = (PathBuf::from(&workarea.path), workarea.commit.clone());
-    let work = tokio::task::spawn_blocking(move || {
+    rensei_workarea::blocking(move || {
         let checkout = Checkout::open(&path, git)?;
         checkout.commit_all(&message)?;
         let tip = checkout.head()?.filter(|tip| *tip != base);
         let moved = tip.map(|tip| Ok((tip.clone(), checkout.diff_stat(&base, &tip)?))).transpose()?;
         Ok(Committed { checkout, moved })
-    });
-    match work.await {
-        Ok(committed) => committed,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    })
+    .await
 }
 
 async fn push(session: &Session, checkout: &Checkout, workarea: &Workarea) -> Publication {

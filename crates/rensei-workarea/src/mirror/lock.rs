@@ -1,5 +1,6 @@
 //! One process at a time changes a mirror.
 
+use super::salvage::entries;
 use crate::{WorkareaError, scratch};
 use rensei_process::{ProcessGroup, ProcessIdentity};
 use rustix::fs::OFlags;
@@ -177,7 +178,6 @@ pub(crate) fn remove_stale_locks(mirror: &Path) {
 
 /// Who is killed while packs come or go leaves what nobody reads.
 fn remove_half_packs(objects: &Path) {
-    let files = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let is_temporary = |path: &Path| {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         [&b"tmp_"[..], b"pack_git2_"].iter().any(|prefix| name.starts_with(prefix))
@@ -190,8 +190,8 @@ fn remove_half_packs(objects: &Path) {
         };
         !path.with_extension(other).exists()
     };
-    let packs = files(&objects.join("pack")).filter(|path| is_temporary(path) || is_half(path));
-    for path in packs.chain(files(objects).filter(|path| is_temporary(path))) {
+    let packs = entries(&objects.join("pack")).into_iter().filter(|path| is_temporary(path) || is_half(path));
+    for path in packs.chain(entries(objects).into_iter().filter(|path| is_temporary(path))) {
         if let Err(error) = scratch::remove_any(&path) {
             tracing::warn!(path = %path.display(), %error, "could not delete an unfinished pack");
         }
