@@ -134,7 +134,8 @@ impl CommandError {
 
     /// The failure and its causes, outermost first.
     pub(crate) fn chain(&self) -> Vec<String> {
-        chain(self.source.as_ref())
+        let outermost: &(dyn Error + 'static) = self.source.as_ref();
+        std::iter::successors(Some(outermost), |&error| error.source()).map(ToString::to_string).collect()
     }
 }
 
@@ -142,16 +143,6 @@ impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.chain().join(": "))
     }
-}
-
-/// An error and its causes, outermost first.
-fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
-    let (mut messages, mut next) = (Vec::new(), Some(error));
-    while let Some(error) = next {
-        messages.push(error.to_string());
-        next = error.source();
-    }
-    messages
 }
 
 #[cfg(test)]

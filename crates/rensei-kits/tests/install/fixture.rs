@@ -68,12 +68,7 @@ impl Home {
     /// Status and whole text of a refusal.
     pub(crate) async fn refused(&self, id: &str, source: &KitInstallSource) -> (u16, String) {
         let error = self.install(id, source).await.unwrap_err();
-        let (mut text, mut next) = (error.to_string(), std::error::Error::source(&error));
-        while let Some(source) = next {
-            text = format!("{text}: {source}");
-            next = source.source();
-        }
-        (error.http_status(), text)
+        (error.http_status(), rensei_proto::error_chain(&error))
     }
 }
 
